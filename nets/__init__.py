@@ -1,0 +1,22 @@
+"""Nets that show their taps.
+
+Importing the package registers all nets with Keras, so that
+`keras.saving.load_model("student.keras")` needs no architecture.
+"""
+
+from nets.profile import count_parameters, multiply_accumulates
+from nets.registry import build, canonical_name, names
+from nets.saving import load, save
+from nets.taps import Output, TapSpec
+
+__all__ = [
+    "Output",
+    "TapSpec",
+    "build",
+    "canonical_name",
+    "count_parameters",
+    "load",
+    "multiply_accumulates",
+    "names",
+    "save",
+]

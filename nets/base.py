@@ -1,0 +1,179 @@
+"""What all nets share: data facts, pooling, head, taps, configuration."""
+
+import math
+import numbers
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from nets.layers import LayerMaker
+from nets.taps import Output, TapSpec
+
+
+def checked_count(name: str, value, minimum: int = 1) -> int:
+    """Returns `value` as an int; ValueError unless it is one and >= `minimum`."""
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_integer or value < minimum:
+        raise ValueError(
+            f"{name} is not usable. Expected an integer of at least {minimum}. "
+            f"Received: {name}={value!r}."
+        )
+    return int(value)
+
+
+def _check_image_shape(input_shape, stride: int) -> tuple[int, int, int]:
+    shape = tuple(input_shape)
+    if len(shape) != 3:
+        raise ValueError(
+            "The input shape is not that of an image. Expected (height, width, "
+            f"channels). Received: input_shape={shape}."
+        )
+    shape = tuple(map(checked_count, ("height", "width", "channels"), shape))
+    if shape[0] % stride or shape[1] % stride:
+        raise ValueError(
+            f"The net halves its maps until they are {stride} times smaller. Expected "
+            f"a height and width that {stride} divides. "
+            f"Received: input_shape={shape}."
+        )
+    return shape
+
+
+def _check_per_channel(name, values, default: float, channels: int):
+    values = (default,) * channels if values is None else tuple(map(float, values))
+    if len(values) != channels or not all(map(math.isfinite, values)):
+        raise ValueError(
+            f"{name} does not fit the images. Expected {channels} finite numbers, one "
+            f"for each channel. Received: {name}={values}."
+        )
+    return values
+
+
+class Net(keras.Model):
+    """Base class of the nets: an ordinary Keras model that can show its taps.
+
+    A subclass makes `self.head` and its other sublayers, ends its constructor with
+    `self.build((None, *self.image_shape))`, and implements `build`, `maps` and
+    `map_specs`; `get_config` adds its own constructor arguments.
+
+    Args:
+        num_classes: number of logits, at least 2.
+        input_shape: (H, W, C) of the images.
+        stride: how many times smaller than the image the last map is.
+        mean: per channel, of pixels in [0, 1]; None means 0.
+        std: per channel, of pixels in [0, 1], positive; None means 1.
+        **kwargs: `name`, `dtype` and `trainable` of `keras.Model`.
+
+    Attributes:
+        num_classes: number of logits.
+        image_shape: (H, W, C).
+        mean: tuple with one number for each channel.
+        std: tuple with one number for each channel.
+        head: the dense layer; `head(embedding)` gives logits.
+
+    Raises:
+        ValueError: an argument is out of range or they contradict each other.
+    """
+
+    def __init__(self, num_classes, input_shape, *, stride, mean, std, **kwargs):
+        super().__init__(**kwargs)
+        self.num_classes = checked_count("num_classes", num_classes, minimum=2)
+        self.image_shape = _check_image_shape(input_shape, stride)
+        self.total_stride = stride
+        channels = self.image_shape[-1]
+        self.mean = _check_per_channel("mean", mean, 0.0, channels)
+        self.std = _check_per_channel("std", std, 1.0, channels)
+        if min(self.std) <= 0:
+            raise ValueError(
+                "Pixels are divided by std. Expected positive numbers. "
+                f"Received: std={self.std}."
+            )
+        self.input_spec = keras.layers.InputSpec(shape=(None, *self.image_shape))
+
+    # What a subclass implements.
+
+    def maps(self, images, training) -> dict[str, tf.Tensor]:
+        """All taps but the embedding, by name; with `last_map`."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement maps().")
+
+    def map_specs(self) -> dict[str, TapSpec]:
+        """The specification of every tap that `maps` returns."""
+        raise NotImplementedError(
+            f"{type(self).__name__} does not implement map_specs()."
+        )
+
+    # What a user calls.
+
+    def call(self, images, training=False, with_taps=False):
+        """Computes the logits.
+
+        Args:
+            images: [B, H, W, C] floats, normalised (see `normalise`).
+            training: whether batch normalisation uses and updates batch statistics.
+            with_taps: whether to return the taps, too.
+
+        Returns:
+            [B, num_classes] logits in the dtype policy's compute dtype, or
+            `taps.Output(logits, taps)`.
+
+        Raises:
+            ValueError: `images` are not floats.
+        """
+        dtype = keras.backend.standardize_dtype(images.dtype)
+        if not keras.backend.is_float_dtype(dtype):
+            raise ValueError(
+                "Pixels must be normalised first. Expected float images: "
+                "net(net.normalise(images)). "
+                f"Received: images.dtype={dtype}."
+            )
+        taps = self.maps(images, training)
+        taps["embedding"] = ops.mean(taps["last_map"], axis=(1, 2))
+        logits = self.head(taps["embedding"])
+        return Output(logits, taps) if with_taps else logits
+
+    def normalise(self, images) -> tf.Tensor:
+        """(images / 255 - mean) / std, what the net was trained on.
+
+        Args:
+            images: [..., H, W, C] uint8.
+
+        Returns:
+            [..., H, W, C] float32.
+
+        Raises:
+            ValueError: `images` is not uint8.
+        """
+        images = tf.convert_to_tensor(images)
+        if images.dtype != tf.uint8:
+            raise ValueError(
+                "Only stored pixels are normalised. Expected uint8 images. "
+                f"Received: images.dtype={images.dtype.name}."
+            )
+        return (tf.cast(images, tf.float32) / 255.0 - self.mean) / self.std
+
+    @property
+    def tap_specs(self) -> dict[str, TapSpec]:
+        """Static facts of every tap, by name."""
+        specs = self.map_specs()
+        last = specs["last_map"]
+        return {**specs, "embedding": TapSpec((last.channels,), last.stride)}
+
+    def get_config(self) -> dict:
+        """The constructor's arguments, without the seed."""
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "input_shape": tuple(self.image_shape),
+            "mean": tuple(self.mean),
+            "std": tuple(self.std),
+        }
+
+    # Helpers for subclasses.
+
+    def _map_spec(self, channels: int, stride: int, batch_norm=None) -> TapSpec:
+        height, width, _ = self.image_shape
+        shape = (height // stride, width // stride, channels)
+        return TapSpec(shape, stride, batch_norm)
+
+    def _maker(self, seed: int | None, padding: str = "symmetric") -> LayerMaker:
+        return LayerMaker(self.dtype_policy, seed, padding)

@@ -1,0 +1,79 @@
+"""Size and cost of any Keras model: parameters and multiply-accumulates."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+
+
+def count_parameters(model: keras.Model) -> int:
+    """Number of trainable numbers; batch norm's moving statistics do not count.
+
+    Of a frozen model (`model.trainable = False`) nothing is trainable.
+    """
+    return sum(math.prod(v.shape) for v in model.trainable_variables)
+
+
+def multiply_accumulates(model: keras.Model, image_shape=None) -> int:
+    """Multiply-accumulates of one image's forward pass.
+
+    Convolutions and dense layers count, biases and everything else do not; a border
+    that is padded counts like the inside. The model is traced for a batch of one, and
+    the graph's Conv2D, DepthwiseConv2dNative and MatMul nodes are counted, those in
+    called functions included, those in the bodies of `tf.cond` and `tf.while_loop`
+    not.
+
+    Args:
+        model: any built Keras model of one image.
+        image_shape: (H, W, C); None takes that of the model.
+
+    Raises:
+        ValueError: the shape of the images is unknown or not wholly given.
+    """
+    if image_shape is None:
+        image_shape = _image_shape(model)
+    if not image_shape or None in image_shape:
+        raise ValueError(
+            f"The cost of {model.name!r} depends on the size of the image. Expected "
+            f"the argument image_shape=(H, W, C). Received: image_shape={image_shape}."
+        )
+    forward = tf.function(lambda images: model(images, training=False))
+    images = tf.TensorSpec([1, *image_shape], tf.float32)
+    return _count(forward.get_concrete_function(images).graph)
+
+
+def _image_shape(model):
+    try:
+        return model.image_shape  # one of our nets
+    except AttributeError:
+        shape = getattr(model, "input_shape", None)  # Functional, Sequential
+        return shape and shape[1:]
+
+
+def _count(graph) -> int:
+    total = 0
+    for operation in graph.get_operations():
+        if operation.type in _CALLS:
+            # TensorFlow has no public way from a call to its body's static shapes.
+            name = operation.get_attr("f").name
+            total += _count(graph._get_function(name).graph)
+        elif operation.type == "Conv2D":
+            *window, _ = operation.inputs[1].shape  # height, width, channels read
+            total += operation.outputs[0].shape.num_elements() * math.prod(window)
+        elif operation.type == "DepthwiseConv2dNative":
+            height, width, _, _ = operation.inputs[1].shape
+            total += operation.outputs[0].shape.num_elements() * height * width
+        elif operation.type == "MatMul":
+            columns = operation.outputs[0].shape[-1]
+            total += operation.inputs[0].shape.num_elements() * columns
+    return total
+
+
+def sizes(model: keras.Model) -> dict[str, int]:
+    """`parameters` and `multiply_accumulates` of a model whose input size is known."""
+    return {
+        "parameters": count_parameters(model),
+        "multiply_accumulates": multiply_accumulates(model),
+    }

@@ -1,0 +1,104 @@
+"""Nets as `.keras` files that say themselves how to rebuild the net."""
+
+import os
+import pathlib
+import zipfile
+
+import keras
+
+from nets.base import Net
+
+_SUFFIX = ".keras"
+
+
+def save(net: Net, path: str | os.PathLike) -> None:
+    """Writes a net so that `path` never holds half a file.
+
+    Args:
+        net: any net of `nets.build`.
+        path: ends in `.keras`; an existing file is replaced, missing folders are made.
+
+    Raises:
+        ValueError: `path` does not end in `.keras`.
+    """
+    path = _checked_suffix(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, because os.replace is atomic only within a file system.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{_SUFFIX}")
+    try:
+        net.save(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike, dtype=None) -> Net:
+    """Reads a net that `save` or `net.save` wrote.
+
+    Args:
+        path: the `.keras` file.
+        dtype: dtype policy or its name, under which the net is rebuilt; None keeps
+            the one it was saved with. The weights are float32 in the mixed policies.
+
+    Returns:
+        The net, not compiled.
+
+    Raises:
+        ValueError: there is no such file, it is no whole `.keras` archive, or it
+            holds a model that is not one of our nets.
+    """
+    path = _checked_archive(_checked_suffix(path))
+    try:
+        net = keras.saving.load_model(path, compile=False)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            "The archive does not hold a net that Keras can rebuild here. Expected a "
+            f"file written by nets.save. Received: path={str(path)!r} ({reason})"
+        ) from error
+    if not isinstance(net, Net):
+        raise ValueError(
+            "The file holds a Keras model without taps. Expected one of the nets of "
+            f"nets.build. Received: path={str(path)!r} with a {type(net).__name__}."
+        )
+    return net if dtype is None else _rebuilt(net, dtype)
+
+
+def _rebuilt(net: Net, dtype) -> Net:
+    copy = type(net).from_config({**net.get_config(), "dtype": dtype})
+    copy.set_weights(net.get_weights())
+    return copy
+
+
+def _checked_suffix(path) -> pathlib.Path:
+    path = pathlib.Path(path)
+    if path.suffix != _SUFFIX:
+        raise ValueError(
+            f"A net's file is a Keras archive. Expected a name ending in {_SUFFIX}. "
+            f"Received: path={str(path)!r}."
+        )
+    return path
+
+
+def _checked_archive(path: pathlib.Path) -> pathlib.Path:
+    received = f"Received: path={str(path)!r}."
+    if not path.is_file():
+        raise ValueError(f"There is no such file. Expected a .keras file. {received}")
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            cut = file.read(4) == b"PK\x03\x04"  # the end of a zip is its directory
+        what = "is cut off (an incomplete copy?)" if cut else "is no .keras archive"
+        raise ValueError(
+            f"The file {what}. Expected a whole file written by nets.save. {received}"
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError) as error:
+        damaged = error
+    if damaged is not None:
+        raise ValueError(
+            f"The file is damaged ({damaged}). Expected a file as nets.save wrote it. "
+            f"{received}"
+        )
+    return path
