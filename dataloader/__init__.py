@@ -1,0 +1,22 @@
+"""Data sets in memory and the pipelines that feed them to a training loop."""
+
+from dataloader.augmentation import Augmentation
+from dataloader.dataset import Dataset, Split
+from dataloader.pipeline import eval_batches, train_batches
+from dataloader.registry import load, names
+from dataloader.subset import balanced_subset, split_validation
+from dataloader.training_data import TrainingData, prepare
+
+__all__ = [
+    "Augmentation",
+    "Dataset",
+    "Split",
+    "TrainingData",
+    "balanced_subset",
+    "eval_batches",
+    "load",
+    "names",
+    "prepare",
+    "split_validation",
+    "train_batches",
+]

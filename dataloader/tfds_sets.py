@@ -1,0 +1,174 @@
+"""Image classification sets of TensorFlow Datasets (TFDS)."""
+
+import contextlib
+
+import numpy as np
+from absl import logging
+
+from dataloader.dataset import Dataset, Split
+from dataloader.pixels import pixel_statistics
+
+NAMES = (
+    "cifar10",
+    "cifar100",
+    "fashion_mnist",
+    "mnist",
+    "svhn_cropped",
+    "imagenet_resized/32x32",
+    "imagenet_resized/64x64",
+)
+
+# Mean and std of all training pixels, four digits, as published distillation code
+# has them (RepDistiller and mdistiller for CIFAR-100).
+_PUBLISHED_STATISTICS = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+}
+
+# Writing: a mirrored character is another one, or none.
+_NO_FLIPS = (
+    "binary_alpha_digits",
+    "cmaterdb",
+    "emnist",
+    "kmnist",
+    "mnist",
+    "mnist_corrupted",
+    "omniglot",
+    "svhn_cropped",
+)
+
+
+def load(name: str, data_dir: str | None, known: tuple[str, ...] = NAMES) -> Dataset:
+    """Loads a TFDS set, downloading it first if it is not prepared.
+
+    Args:
+        name: as TFDS writes it: `name`, `name/config`, `name:version`.
+        data_dir: folder of prepared sets, None for TFDS's default.
+        known: names listed if TFDS does not know this one.
+
+    Raises:
+        ValueError: see `dataloader.load`.
+    """
+    # Five seconds to import, so only those wait who need it.
+    import tensorflow_datasets as tfds
+
+    with _quiet():
+        try:
+            builder = tfds.builder(name, data_dir=data_dir, try_gcs=False)
+        except Exception as error:  # of many classes: unknown set, config, version
+            raise ValueError(
+                f"Unknown data set. Expected one of {', '.join(known)}, or another "
+                f"name that TensorFlow Datasets knows. Received: {name=}. "
+                f"({_first_line(error)})"
+            ) from error
+        keys = _checked_keys(name, builder.info)
+        if not builder.is_prepared():
+            _prepare(name, builder)
+        splits = builder.info.splits
+        test = next((s for s in ("test", "validation") if s in splits), None)
+        if "train" not in splits or test is None:
+            raise ValueError(
+                "The data set does not have the splits needed. Expected train, and "
+                f"test or validation. Received: {name=} with {', '.join(splits)}."
+            )
+        train, test = (_read(name, builder, split, keys) for split in ("train", test))
+    base_name = builder.name
+    statistics = _PUBLISHED_STATISTICS.get(base_name)
+    mean, std = statistics or pixel_statistics(train.images)
+    return Dataset(
+        name=name,
+        train=train,
+        test=test,
+        num_classes=builder.info.features[keys[1]].num_classes,
+        mean=mean,
+        std=std,
+        flips=base_name not in _NO_FLIPS,
+    )
+
+
+def _checked_keys(name, info):
+    """The names of the image and the label, which must be of the right kind."""
+    import tensorflow_datasets as tfds
+
+    # Sets written by `store_as_tfds_dataset` do not say which is which.
+    keys = info.supervised_keys or ("image", "label")
+    features = [info.features[key] for key in keys if key in info.features]
+    if (
+        len(features) != 2
+        or not isinstance(features[0], tfds.features.Image)
+        or not isinstance(features[1], tfds.features.ClassLabel)
+        or None in features[0].shape
+        or features[0].np_dtype != np.uint8
+    ):
+        kinds = ", ".join(str(feature) for feature in features) or "no labelled images"
+        raise ValueError(
+            "Not a data set that can be held as one array. Expected uint8 images of "
+            f"one fixed size and a class label. Received: {name=} with {kinds}."
+        )
+    return keys
+
+
+def _prepare(name, builder):
+    import requests  # TFDS downloads with it
+    import tensorflow_datasets as tfds
+
+    # Without this TFDS asks Google's cloud first, which hangs where there is none.
+    config = tfds.download.DownloadConfig(try_download_gcs=False)
+    try:
+        urls = [url for url in builder.url_infos or () if url.startswith("http")]
+        for url in urls[:1]:
+            # Offline, TFDS tries ten times, for minutes: one try tells as much.
+            requests.head(url, timeout=10)
+        builder.download_and_prepare(download_config=config)
+    except Exception as error:  # network, disk, missing package, manual download
+        raise ValueError(
+            f"Data set {name!r} is not prepared in {str(builder.data_path)!r} and "
+            f"could not be downloaded. Run `tfds build {name} --data_dir=DIR` where "
+            "there is a network, copy DIR here and give it as data_dir. Received: "
+            f"{type(error).__name__}: {_first_line(error)}."
+        ) from error
+
+
+def _read(name, builder, split, keys):
+    """All examples of one split in the order of the files."""
+    import tensorflow_datasets as tfds
+
+    size = builder.info.splits[split].num_examples
+    shape = builder.info.features[keys[0]].shape
+    images, labels = np.empty([size, *shape], np.uint8), np.empty([size], np.int32)
+    end = 0
+    # Decoding is parallel, yet TFDS keeps the order if files are not shuffled.
+    batches = builder.as_dataset(
+        split=split,
+        shuffle_files=False,
+        batch_size=1000,
+        read_config=tfds.ReadConfig(try_autocache=False),  # read once: keep no copy
+    )
+    for batch in batches.as_numpy_iterator():
+        start, end = end, end + len(batch[keys[1]])
+        images[start:end], labels[start:end] = batch[keys[0]], batch[keys[1]]
+    if end != size or labels.min() < 0:
+        raise ValueError(
+            f"Split {split!r} cannot be used. Expected {size} labelled images. "
+            f"Received: {name=} with {end} images, {(labels[:end] < 0).sum()} of "
+            "them without a label."
+        )
+    return Split(images, labels)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keeps TFDS's progress bars and INFO lines out of the log."""
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [""])[0].rstrip(".")

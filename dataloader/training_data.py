@@ -1,0 +1,105 @@
+"""A data set cut up for one run: training subset, validation split, test split."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from dataloader import registry, subset
+from dataloader.augmentation import Augmentation
+from dataloader.dataset import Dataset, Split
+from dataloader.pipeline import train_batches
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingData:
+    """What one run trains and is measured on.
+
+    Attributes:
+        dataset: where it all comes from.
+        indices: positions of `train` in the published training split, ascending.
+        train: the examples to train on.
+        validation: held out before the fraction is taken; may be empty.
+        augmentation: what is done to training images.
+        seed: of the cut, the order and the augmentation.
+        batch_size: images a step.
+    """
+
+    dataset: Dataset
+    indices: np.ndarray
+    train: Split
+    validation: Split
+    augmentation: Augmentation
+    seed: int
+    batch_size: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in an epoch."""
+        return len(self.train) // self.batch_size
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """What accuracies are measured on, by name; only what is not empty."""
+        splits = {"validation": self.validation, "test": self.dataset.test}
+        return {name: split for name, split in splits.items() if len(split)}
+
+    def batches(
+        self, first_epoch: int, num_epochs: int, skip_batches: int
+    ) -> tf.data.Dataset:
+        """Training batches from any point on, see `pipeline.train_batches`."""
+        return train_batches(
+            self.train,
+            batch_size=self.batch_size,
+            first_epoch=first_epoch,
+            num_epochs=num_epochs,
+            skip_batches=skip_batches,
+            seed=self.seed,
+            augmentation=self.augmentation,
+        )
+
+
+def prepare(
+    name: str,
+    data_dir: str | None = None,
+    *,
+    batch_size: int,
+    fraction: float = 1.0,
+    validation: float = 0.0,
+    seed: int = 0,
+    pad_mode: str = "zero",
+    period: int | None = None,
+) -> TrainingData:
+    """Loads a data set and cuts it.
+
+    Args:
+        name: see `registry.load`.
+        data_dir: see `registry.load`.
+        batch_size: images a step.
+        fraction: share of the training data to keep, after the validation split.
+        validation: share of the training data to hold out.
+        seed: of the cut, the order and the augmentation.
+        pad_mode: see `augmentation.Augmentation`.
+        period: see `augmentation.Augmentation`.
+
+    Raises:
+        ValueError: the set cannot be loaded, or a number is out of its range.
+    """
+    dataset = registry.load(name, data_dir)
+    kept, held_out = subset.split_validation(dataset.train.labels, validation, seed)
+    chosen = subset.balanced_subset(dataset.train.labels[kept], fraction, seed)
+    indices = kept[chosen]
+    if not 1 <= batch_size <= len(indices):
+        raise ValueError(
+            f"A batch does not fit the training data of {name}. Expected a batch_size "
+            f"from 1 to {len(indices)}. Received: batch_size={batch_size}."
+        )
+    return TrainingData(
+        dataset=dataset,
+        indices=indices,
+        train=dataset.train.take(indices),
+        validation=dataset.train.take(held_out),
+        augmentation=Augmentation(dataset.crops, dataset.flips, pad_mode, period),
+        seed=seed,
+        batch_size=batch_size,
+    )

@@ -1,0 +1,217 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import dataloader
+from dataloader import augmentation as augmentation_lib
+from dataloader.augmentation import Augmentation
+
+PLAIN = Augmentation(crops=False, flips=False)
+
+
+def make_split(size=50, shape=(8, 6, 3)):
+    images = np.random.default_rng(0).integers(0, 256, [size, *shape], np.uint8)
+    return dataloader.Split(images, np.arange(size, dtype=np.int32) % 7)
+
+
+SPLIT = make_split()
+
+
+def batches(split=SPLIT, **changes):
+    """Training batches as a list of dicts of arrays."""
+    arguments = dict(
+        batch_size=8, first_epoch=0, num_epochs=1, seed=3, augmentation=Augmentation()
+    )
+    dataset = dataloader.train_batches(split, **arguments | changes)
+    return list(dataset.as_numpy_iterator())
+
+
+def assert_same(first, second):
+    assert len(first) == len(second)
+    for a, b in zip(first, second, strict=True):
+        assert a.keys() == b.keys()
+        for key in a:
+            np.testing.assert_array_equal(a[key], b[key], err_msg=key)
+
+
+def order(found):
+    return np.concatenate([batch["index"] for batch in found])
+
+
+def by_index(found):
+    return {
+        int(index): image
+        for batch in found
+        for index, image in zip(batch["index"], batch["image"], strict=True)
+    }
+
+
+def test_shapes_are_static():
+    dataset = dataloader.train_batches(
+        SPLIT,
+        batch_size=8,
+        first_epoch=0,
+        num_epochs=1,
+        seed=0,
+        augmentation=Augmentation(),
+    )
+    assert dataset.element_spec == {
+        "image": tf.TensorSpec([8, 8, 6, 3], tf.uint8),
+        "label": tf.TensorSpec([8], tf.int32),
+        "index": tf.TensorSpec([8], tf.int32),
+    }
+
+
+def test_an_epoch_has_no_image_twice():
+    for epoch in (0, 1, 7):
+        indices = order(batches(first_epoch=epoch))
+        assert len(indices) == 48  # 50 without the remainder
+        assert len(set(indices)) == 48
+
+
+def test_epochs_and_seeds_differ():
+    first = order(batches())
+    assert not np.array_equal(first, order(batches(first_epoch=1)))
+    assert not np.array_equal(first, order(batches(seed=4)))
+    # Other images sit out: over many epochs nobody is forgotten.
+    assert set(order(batches(num_epochs=10))) == set(range(50))
+
+
+def test_images_and_labels_belong_to_the_index():
+    for batch in batches(augmentation=PLAIN):
+        np.testing.assert_array_equal(batch["image"], SPLIT.images[batch["index"]])
+        np.testing.assert_array_equal(batch["label"], SPLIT.labels[batch["index"]])
+
+
+def test_iterating_twice_and_building_twice_is_the_same():
+    dataset = dataloader.train_batches(
+        SPLIT,
+        batch_size=8,
+        first_epoch=2,
+        num_epochs=3,
+        seed=0,
+        augmentation=Augmentation(),
+    )
+    first = list(dataset.as_numpy_iterator())
+    assert_same(first, list(dataset.as_numpy_iterator()))
+    assert_same(first, batches(first_epoch=2, num_epochs=3, seed=0))
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """Three epochs, the augmentations of the third being those of the first."""
+    return batches(num_epochs=3, augmentation=Augmentation(period=2))
+
+
+@pytest.mark.parametrize(
+    ("epoch", "skip"), [(0, 0), (0, 5), (1, 0), (1, 2), (1, 6), (2, 1), (2, 6)]
+)
+def test_resume_gives_what_an_uninterrupted_run_gives(epoch, skip, whole):
+    resumed = batches(
+        first_epoch=epoch,
+        num_epochs=3 - epoch,
+        skip_batches=skip,
+        augmentation=Augmentation(period=2),
+    )
+    assert_same(resumed, whole[epoch * 6 + skip :])
+
+
+def test_no_epochs_give_nothing():
+    assert batches(num_epochs=0) == []
+
+
+@pytest.mark.parametrize("crops", [True, False])
+@pytest.mark.parametrize("flips", [True, False])
+@pytest.mark.parametrize("pad_mode", ["reflect", "zero"])
+def test_images_are_augmented_as_drawn(crops, flips, pad_mode):
+    found = batches(first_epoch=4, augmentation=Augmentation(crops, flips, pad_mode))
+    offsets, flipped = augmentation_lib.draw(3, 4, len(SPLIT))
+    offsets = offsets if crops else tf.fill([50, 2], 4)
+    flipped = flipped if flips else tf.zeros([50], bool)
+    expected = augmentation_lib.augment(
+        tf.constant(SPLIT.images), offsets, flipped, pad_mode
+    ).numpy()
+    for batch in found:
+        np.testing.assert_array_equal(batch["image"], expected[batch["index"]])
+
+
+def test_augmentation_does_not_depend_on_the_batch_size():
+    small, large = by_index(batches(batch_size=5)), by_index(batches(batch_size=25))
+    for index, image in small.items():
+        np.testing.assert_array_equal(image, large[index])
+
+
+def test_period_repeats_the_augmentation_but_not_the_order():
+    augmentation = Augmentation(period=2)
+    zero, one, two = (
+        batches(first_epoch=epoch, batch_size=10, augmentation=augmentation)
+        for epoch in range(3)
+    )
+    assert not np.array_equal(order(zero), order(two))
+    assert_same([by_index(zero)], [by_index(two)])
+    different = [
+        not np.array_equal(image, by_index(one)[index])
+        for index, image in by_index(zero).items()
+    ]
+    assert np.mean(different) > 0.8
+
+
+def test_images_are_captured_and_not_written_into_the_graph():
+    dataset = dataloader.train_batches(
+        make_split(1000),
+        batch_size=8,
+        first_epoch=0,
+        num_epochs=1,
+        seed=0,
+        augmentation=Augmentation(),
+    )
+    sizes = []
+    pending = [dataset]
+    while pending:
+        current = pending.pop()
+        pending.extend(current._inputs())
+        for function in current._functions():
+            sizes.append(function.function.graph.as_graph_def().ByteSize())
+    assert len(sizes) == 2  # the plan of an epoch, the making of a batch
+    assert max(sizes) < 100_000 < 144_000  # bytes of the images
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 25, 50, 64])
+def test_evaluation_sees_every_image_once_in_order(batch_size):
+    dataset = dataloader.eval_batches(SPLIT, batch_size)
+    assert dataset.element_spec["image"].shape == [batch_size, 8, 6, 3]
+    assert dataset.cardinality() == -(-50 // batch_size)
+    found = list(dataset.as_numpy_iterator())
+    images, labels, valid = (
+        np.concatenate([batch[key] for batch in found])
+        for key in ("image", "label", "valid")
+    )
+    np.testing.assert_array_equal(valid, np.arange(len(valid)) < 50)
+    np.testing.assert_array_equal(images[:50], SPLIT.images)
+    np.testing.assert_array_equal(labels[:50], SPLIT.labels)
+    np.testing.assert_array_equal(labels[50:], SPLIT.labels[-1])
+    assert (labels.dtype, valid.dtype) == (np.int32, np.bool_)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 51}, "between 1 and 50.*batch_size=51"),
+        ({"batch_size": 0}, "between 1 and 50.*batch_size=0"),
+        ({"first_epoch": -1}, ">= 0.*first_epoch=-1"),
+        ({"num_epochs": -1}, ">= 0.*num_epochs=-1"),
+        ({"skip_batches": -1}, "between 0 and 6.*skip_batches=-1"),
+        ({"skip_batches": 7}, "between 0 and 6.*skip_batches=7"),
+        ({"split": SPLIT.take(np.zeros(0, int))}, "split is empty"),
+    ],
+)
+def test_training_arguments_out_of_range(changes, message):
+    with pytest.raises(ValueError, match=message):
+        batches(**changes)
+
+
+def test_evaluation_arguments_out_of_range():
+    with pytest.raises(ValueError, match=">= 1.*batch_size=0"):
+        dataloader.eval_batches(SPLIT, 0)
+    with pytest.raises(ValueError, match="split is empty"):
+        dataloader.eval_batches(SPLIT.take(np.zeros(0, int)), 8)

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+import dataloader
+
+
+def prepare(**changes):
+    return dataloader.prepare("digits", batch_size=32, **changes)
+
+
+def test_validation_is_cut_before_the_fraction():
+    full = prepare(validation=0.2)
+    part = prepare(validation=0.2, fraction=0.25)
+    np.testing.assert_array_equal(full.validation.images, part.validation.images)
+    assert set(part.indices) < set(full.indices)
+    published = full.dataset.train
+    assert len(full.train) + len(full.validation) == len(published)
+    np.testing.assert_array_equal(part.train.labels, published.labels[part.indices])
+
+
+def test_split_names():
+    assert list(prepare().splits) == ["test"]
+    assert list(prepare(validation=0.1).splits) == ["validation", "test"]
+
+
+def test_batches_follow_the_seed():
+    def first(seed):
+        data = prepare(fraction=0.5)  # cut by seed 0 for both
+        data = type(data)(**{**vars(data), "seed": seed})
+        return next(iter(data.batches(0, 1, 0)))["index"].numpy()
+
+    np.testing.assert_array_equal(first(0), first(0))
+    assert (first(0) != first(1)).any()
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 150])
+def test_batch_size_out_of_range(batch_size):
+    with pytest.raises(ValueError, match=f"from 1 to 14[0-9].*={batch_size}"):
+        dataloader.prepare("digits", batch_size=batch_size, fraction=0.1)
