@@ -1,0 +1,18 @@
+"""Distillation methods: what a student learns from a teacher."""
+
+from distiller.base import DataSpec, Distiller, Phase
+from distiller.registry import canonical, names
+from distiller.specs import Description, Spec, build, describe, resolve
+
+__all__ = [
+    "DataSpec",
+    "Description",
+    "Distiller",
+    "Phase",
+    "Spec",
+    "build",
+    "canonical",
+    "describe",
+    "names",
+    "resolve",
+]

@@ -46,6 +46,8 @@ class Phase:
         trains_student: whether the student's variables are updated.
         trains_teacher: whether the teacher runs inside the tape and is updated.
         combine: (task gradients, method gradients, batch) -> gradients; None adds.
+        task_terms: beginnings of the names of those terms that count as task, with the
+            label cross-entropy, when `combine` sees the gradients apart.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Phase:
     trains_student: bool = True
     trains_teacher: bool = False
     combine: Callable | None = None
+    task_terms: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.length not in ("init", "train"):
@@ -139,6 +142,10 @@ class Distiller(tf.Module):
         """The net that is evaluated and saved as the student."""
         del teacher
         return student
+
+    def overrides(self, name: str) -> bool:
+        """Whether the method replaces the default of, say, "teacher_forward"."""
+        return getattr(type(self), name) is not getattr(Distiller, name)
 
     # Variable bookkeeping over tf.Variables, keras.Variables and Keras layers.
 

@@ -1,0 +1,115 @@
+"""FitNet: the student's middle layer learns to predict the teacher's."""
+
+import typing
+
+import tensorflow as tf
+
+from distiller import base, hyperparameters, tap_pairs
+from op_utils.connectors import ConvConnector
+from op_utils.divergence import softened_kl
+
+Variant = typing.Literal["paper", "one_phase"]
+
+
+def hint_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+    """Mean over all entries of (student - teacher)^2.
+
+    Args:
+        student: [B, H, W, C], mapped to the teacher's shape by the regressor.
+        teacher: [B, H, W, C], taken as constant.
+
+    Returns:
+        Scalar, at least 0, in the squared unit of the maps.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if student.shape != teacher.shape:
+        raise ValueError(
+            "The hint is compared entry by entry. Expected maps of equal shape. "
+            f"Received: student {student.shape}, teacher {teacher.shape}."
+        )
+    return tf.reduce_mean(tf.square(student - tf.stop_gradient(teacher)))
+
+
+class FitNet(base.Distiller):
+    """Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015.
+
+    https://arxiv.org/abs/1412.6550. Phase "hint" trains the student up to the guided
+    map, and a regressor on top of it, with Eq. 3 alone. Phase "distill" trains the
+    student with Eq. 2: the label cross-entropy plus lambda times that with the
+    teacher's softened predictions, where lambda falls linearly. Owns per pair of taps
+    one regressor (convolution, batch norm, ReLU) to the teacher's shape.
+
+    Args:
+        variant: "paper" for the two phases; "one_phase" for hint and label
+            cross-entropy together throughout, as RepDistiller and mdistiller do.
+        taps: the guided maps: stage2, student:teacher, ... (`tap_pairs`).
+        weight: of the hint, >= 0.
+        temperature: of the softened predictions of Eq. 2, > 0.
+        first_lambda: weight of the softened predictions at the start, >= 0.
+        last_lambda: their weight at the end, >= 0.
+
+    Raises:
+        ValueError: a hyperparameter is out of range, a tap does not exist, or the
+            regressor cannot bring the student's map to the teacher's size.
+    """
+
+    def __init__(
+        self,
+        student_taps,
+        teacher_taps,
+        data,
+        *,
+        variant: Variant = "paper",
+        taps: tuple[str, ...] = ("stage2",),
+        weight: float = 100.0,
+        temperature: float = 3.0,
+        first_lambda: float = 4.0,
+        last_lambda: float = 1.0,
+    ):
+        super().__init__(student_taps, teacher_taps, data)
+        hyperparameters.check_choice(typing.get_args(Variant), variant=variant)
+        hyperparameters.check_not_negative(
+            weight=weight, first_lambda=first_lambda, last_lambda=last_lambda
+        )
+        hyperparameters.check_positive(temperature=temperature)
+        self.variant = variant
+        self.weight = weight
+        self.temperature = temperature
+        self.first_lambda, self.last_lambda = first_lambda, last_lambda
+        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps)
+        self.regressors = tuple(
+            ConvConnector(student_taps[s].shape, teacher_taps[t].shape, name=f"to_{t}")
+            for s, t in self.pairs
+        )
+
+    def phases(self):
+        """Hint, then distil; or both terms' single phase."""
+        own = self.trainable_variables
+        if self.variant == "one_phase":
+            return (base.Phase("distill", self.hint, own=own),)
+        return (
+            base.Phase("hint", self.hint, own=own, length="init", task_weight=0.0),
+            base.Phase("distill", self.loss),
+        )
+
+    def hint(self, student, teacher, batch):
+        """Eq. 3, summed over the pairs, as "hint"."""
+        del batch
+        # Paper: half the squared norm, i.e. H W C / 2 times the mean. Here: weight
+        # times the mean, because one weight then serves maps of all sizes.
+        terms = [
+            hint_loss(regressor(student.taps[s], training=True), teacher.taps[t])
+            for regressor, (s, t) in zip(self.regressors, self.pairs, strict=True)
+        ]
+        return {"hint": self.weight * tf.add_n(terms)}
+
+    def loss(self, student, teacher, batch):
+        """Eq. 2's second term, as "kl"."""
+        # Paper: cross-entropy with the softened predictions, without Hinton's T^2.
+        # Here: the divergence, with the same gradient, because it is 0 at equality.
+        falling = self.first_lambda - self.last_lambda
+        weight = self.first_lambda - falling * batch["progress"]
+        divergence = softened_kl(student.logits, teacher.logits, self.temperature)
+        return {"kl": weight * divergence}

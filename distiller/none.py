@@ -1,0 +1,18 @@
+"""No distillation: the baseline of every comparison."""
+
+from distiller import base
+
+
+class NoDistillation(base.Distiller):
+    """Training with the label cross-entropy alone; no teacher is trained or run.
+
+    The student's row in every published comparison, such as table 1 of Tian et al.,
+    https://arxiv.org/abs/1910.10699. Owns no variables.
+    """
+
+    uses_teacher = False
+
+    def loss(self, student, teacher, batch):
+        """No term: the trainer adds the label cross-entropy."""
+        del student, teacher, batch
+        return {}

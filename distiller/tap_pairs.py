@@ -1,0 +1,116 @@
+"""Which map of the student learns from which map of the teacher."""
+
+import re
+from collections.abc import Sequence
+
+from nets.taps import TapSpec
+
+TapSpecs = dict[str, TapSpec]
+
+
+def resolve(
+    taps: Sequence[str],
+    student_taps: TapSpecs,
+    teacher_taps: TapSpecs,
+    *,
+    equal_widths: bool = False,
+) -> tuple[tuple[str, str], ...]:
+    """Turns the hyperparameter `taps` into (student tap, teacher tap) pairs.
+
+    With unequal numbers of stages, stages pair from the deepest. Each entry is one of
+
+    * "stages": all stages that have a partner, the shallowest first;
+    * "last_stage": the deepest stage of each;
+    * "stage2": this stage of the student and the teacher's at the same distance from
+      the deepest;
+    * another tap's name: that tap of both;
+    * "student:teacher": just these two; "last_stage" is allowed on each side.
+
+    "stages_pre", "last_stage_pre" and "stage2_pre" mean the same before the ReLU.
+
+    Args:
+        taps: the entries.
+        student_taps: the student's taps, by name.
+        teacher_taps: the teacher's taps, by name.
+        equal_widths: whether the two maps of a pair need the same channels.
+
+    Returns:
+        The pairs, in the order of the entries.
+
+    Raises:
+        ValueError: a tap does not exist or has no partner, a pair comes twice, there
+            is none, or the channels differ although `equal_widths`.
+    """
+    pairs = [
+        pair for entry in taps for pair in _expand(entry, student_taps, teacher_taps)
+    ]
+    if not pairs or len(set(pairs)) < len(pairs):
+        problem = "A pair of taps comes twice" if pairs else "No taps are chosen"
+        raise ValueError(
+            f"{problem}. Expected different ones among {_sizes(student_taps)}. "
+            f"Received: taps={','.join(taps)}."
+        )
+    for student, teacher in pairs:
+        _check_exists(student, student_taps, "student", taps)
+        _check_exists(teacher, teacher_taps, "teacher", taps)
+        widths = student_taps[student].channels, teacher_taps[teacher].channels
+        if equal_widths and widths[0] != widths[1]:
+            raise ValueError(
+                "The method compares channel by channel. Expected taps with equal "
+                f"numbers of channels. Received: {student} of the student with "
+                f"{widths[0]}, {teacher} of the teacher with {widths[1]}. Choose other "
+                "nets, or a method without equal_widths."
+            )
+    return tuple(pairs)
+
+
+def _stages(specs: TapSpecs, suffix: str) -> list[str]:
+    """The stage taps, the shallowest first."""
+    names = [name for name in specs if re.fullmatch(rf"stage\d+{suffix}", name)]
+    return sorted(names, key=lambda name: int(re.search(r"\d+", name)[0]))
+
+
+def _expand(entry: str, student_taps: TapSpecs, teacher_taps: TapSpecs):
+    """The pairs that one entry means; their taps may not exist."""
+    if ":" in entry:
+        student, _, teacher = entry.partition(":")
+        return [(_deepest(student, student_taps), _deepest(teacher, teacher_taps))]
+    match = re.fullmatch(r"(stages|last_stage|stage\d+)(_pre)?", entry)
+    if not match:
+        return [(entry, entry)]
+    students = _stages(student_taps, match[2] or "")
+    teachers = _stages(teacher_taps, match[2] or "")
+    from_deepest = zip(reversed(students), reversed(teachers), strict=False)
+    pairs = list(reversed(list(from_deepest)))
+    if match[1] == "stages":
+        return pairs
+    if match[1] == "last_stage":
+        return pairs[-1:]
+    partners = dict(pairs)
+    if entry in students and entry not in partners:
+        raise ValueError(
+            f"The student's {entry} has no partner: the student has {len(students)} "
+            f"stages, the teacher {len(teachers)}, and they pair from the deepest. "
+            f"Expected one of {', '.join(partners)}, or a pair such as "
+            f"{entry}:{teachers[0] if teachers else 'last_map'}. "
+            f"Received: taps={entry}."
+        )
+    return [(entry, partners.get(entry, entry))]
+
+
+def _deepest(name: str, specs: TapSpecs) -> str:
+    match = re.fullmatch(r"last_stage(_pre)?", name)
+    stages = _stages(specs, match[1] or "") if match else ()
+    return stages[-1] if stages else name
+
+
+def _check_exists(name: str, specs: TapSpecs, net: str, taps: Sequence[str]):
+    if name not in specs:
+        raise ValueError(
+            f"The {net} has no tap {name!r}. Expected one of {_sizes(specs)}. "
+            f"Received: taps={','.join(taps)}."
+        )
+
+
+def _sizes(specs: TapSpecs) -> str:
+    return ", ".join(f"{name} {spec.shape}" for name, spec in specs.items())

@@ -1,0 +1,124 @@
+"""VID: maximises a bound on the information that the student has of the teacher."""
+
+import math
+
+import tensorflow as tf
+
+from distiller import base, hyperparameters, tap_pairs
+from op_utils.connectors import pointwise
+from op_utils.pooling import pool_to_smaller
+
+
+def gaussian_nll(mean: tf.Tensor, target: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+    """Mean over entries of ((target - mean)^2 / v + log v) / 2, without log(2 pi).
+
+    Args:
+        mean: [B, H, W, C].
+        target: [B, H, W, C], taken as constant.
+        variance: [C], v > 0 of each channel, in the squared unit of `target`.
+
+    Returns:
+        Scalar in nats; may be negative.
+
+    Raises:
+        ValueError: `mean` and `target` differ in shape.
+    """
+    if mean.shape != target.shape:
+        raise ValueError(
+            "The likelihood is taken entry by entry. Expected maps of equal shape. "
+            f"Received: mean {mean.shape}, target {target.shape}."
+        )
+    gap = tf.square(tf.stop_gradient(target) - mean) / variance
+    return 0.5 * tf.reduce_mean(gap + tf.math.log(variance))
+
+
+class VID(base.Distiller):
+    """Ahn et al., Variational Information Distillation, CVPR 2019.
+
+    https://arxiv.org/abs/1904.05835. Per pair of taps a Gaussian q(t | s) of the
+    teacher's map t given the student's s, with mean mu(s) = K2 relu(K1 relu(K0 s)), 1x1
+    convolutions without bias, and for each channel c the variance v_c =
+    log(1 + exp(log_scale_c)) + eps. The term is -log q(t | s). The larger of s and t is
+    average-pooled to the smaller one's size first. Owns the convolutions and log_scale,
+    all trained.
+
+    Args:
+        taps: the levels: stages, stage2, student:teacher, ... (`tap_pairs`).
+        weight: of the sum over the levels, >= 0.
+        initial_variance: of each channel, above `eps`, in the map's squared unit.
+        eps: the least variance, > 0.
+        mid_channels: outputs of K0 and K1, > 0; None takes the teacher's channels.
+
+    Raises:
+        ValueError: a hyperparameter is out of range or a tap does not exist.
+    """
+
+    def __init__(
+        self,
+        student_taps,
+        teacher_taps,
+        data,
+        *,
+        taps: tuple[str, ...] = ("stages",),
+        weight: float = 1.0,
+        initial_variance: float = 5.0,
+        eps: float = 1e-5,
+        mid_channels: int | None = None,
+    ):
+        super().__init__(student_taps, teacher_taps, data)
+        hyperparameters.check_not_negative(weight=weight)
+        hyperparameters.check_positive(eps=eps, initial_variance=initial_variance)
+        if initial_variance <= eps:
+            raise ValueError(
+                "eps is the least variance. Expected initial_variance > eps. Received: "
+                f"initial_variance={initial_variance}, eps={eps}."
+            )
+        if mid_channels is not None:
+            hyperparameters.check_positive(mid_channels=mid_channels)
+        self.weight = weight
+        self.eps = eps
+        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps)
+        # log(exp(v) - 1), which softplus undoes; written so that no v overflows.
+        above = initial_variance - eps
+        log_scale = above + math.log(-math.expm1(-above))
+        self.regressors = tuple(
+            _regressor(student_taps[s].channels, mid_channels, teacher_taps[t].channels)
+            for s, t in self.pairs
+        )
+        self.log_scales = tuple(
+            tf.Variable(tf.fill([teacher_taps[t].channels], log_scale), name="scale")
+            for _, t in self.pairs
+        )
+
+    def variance(self, level: int) -> tf.Tensor:
+        """[C] of the teacher's channels at a level, at least `eps`."""
+        return tf.math.softplus(self.log_scales[level]) + self.eps
+
+    def loss(self, student, teacher, batch):
+        """The weighted sum over the levels, as "nll"."""
+        del batch
+        terms = []
+        for level, (s, t) in enumerate(self.pairs):
+            mean, target = pool_to_smaller(student.taps[s], teacher.taps[t])
+            for convolution in self.regressors[level]:
+                mean = convolution(mean)
+            terms.append(gaussian_nll(mean, target, self.variance(level)))
+        return {"nll": self.weight * tf.add_n(terms)}
+
+
+def _regressor(inputs: int, middle: int | None, outputs: int) -> tuple:
+    """K0, K1 and K2."""
+    middle = middle or outputs
+    widths = (inputs, middle, middle, outputs)
+    layers = tuple(
+        pointwise(
+            width,
+            name=f"regressor_{i}",
+            use_bias=False,
+            activation="relu" if i < 2 else None,
+        )
+        for i, width in enumerate(widths[1:])
+    )
+    for layer, width in zip(layers, widths[:-1], strict=True):
+        layer.build((None, None, None, width))
+    return layers

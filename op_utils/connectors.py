@@ -1,0 +1,109 @@
+"""Trained layers that bring a student's map to the shape of the teacher's."""
+
+import keras
+import tensorflow as tf
+
+
+def pointwise(channels: int, name: str, **kwargs) -> keras.layers.Conv2D:
+    """A 1x1 convolution in float32, initialised as in the published code.
+
+    Args:
+        channels: number of output channels.
+        name: of the layer.
+        **kwargs: `use_bias` and the like of `keras.layers.Conv2D`.
+    """
+    return keras.layers.Conv2D(
+        channels, 1, kernel_initializer=_uniform(), dtype="float32", name=name, **kwargs
+    )
+
+
+def _uniform():
+    # U(+-1 / sqrt(fan in)): PyTorch's default, which the methods' authors left as is.
+    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+
+
+def _resize(student_shape, teacher_shape) -> tuple[keras.layers.Layer, ...]:
+    """The convolution that gives the teacher's height, width and channels."""
+    (rows, columns, _), (height, width, channels) = student_shape, teacher_shape
+    common = {
+        "filters": channels,
+        "kernel_initializer": _uniform(),
+        "dtype": "float32",
+        "name": "convolution",
+    }
+    if (rows, columns) == (2 * height, 2 * width):
+        # Padded by hand: Keras' "same" would pad at the bottom and right alone.
+        return (
+            keras.layers.ZeroPadding2D(1, dtype="float32", name="padding"),
+            keras.layers.Conv2D(kernel_size=3, strides=2, **common),
+        )
+    if (2 * rows, 2 * columns) == (height, width):
+        # "same" crops one cell at each side of the full result, as padding 1 does.
+        return (
+            keras.layers.Conv2DTranspose(
+                kernel_size=4, strides=2, padding="same", **common
+            ),
+        )
+    if rows >= height and columns >= width:
+        kernel = (1 + rows - height, 1 + columns - width)
+        return (keras.layers.Conv2D(kernel_size=kernel, **common),)
+    raise ValueError(
+        "The connector cannot bring the student's map to the teacher's size. Expected "
+        "a student's map of half the teacher's height and width, or one at least as "
+        f"large. Received: student (H, W, C) = {tuple(student_shape)}, teacher "
+        f"(H, W, C) = {tuple(teacher_shape)}. Choose other maps with taps=S:T."
+    )
+
+
+class ConvConnector(keras.layers.Layer):
+    """Convolution with bias, batch norm and ReLU to the teacher's (H, W, C).
+
+    The convolution depends on the sizes: from twice the teacher's 3x3 with stride 2
+    and padding 1; from half of it 4x4 transposed with stride 2 and padding 1;
+    otherwise a valid one with kernel (1 + Hs - Ht, 1 + Ws - Wt), 1x1 for equal sizes.
+
+    Source: `ConvReg` of HobbitLong/RepDistiller, after the regressor of Romero et al.,
+    FitNets, https://arxiv.org/abs/1412.6550, section 2.2.
+
+    Args:
+        student_shape: (H, W, C) of the maps that come in.
+        teacher_shape: (H, W, C) of the result.
+        relu: whether a ReLU ends it; AB's connector has none.
+        name: of the layer.
+
+    Raises:
+        ValueError: the student's map is smaller than the teacher's, and not by half.
+    """
+
+    def __init__(self, student_shape, teacher_shape, *, relu: bool = True, name=None):
+        # float32 whatever the policy: losses are never computed in half precision.
+        super().__init__(dtype="float32", name=name)
+        self.student_shape = tuple(student_shape)
+        self.teacher_shape = tuple(teacher_shape)
+        self.relu = relu
+        self.resize = _resize(self.student_shape, self.teacher_shape)
+        self.norm = keras.layers.BatchNormalization(
+            momentum=0.9, epsilon=1e-5, dtype="float32", name="norm"
+        )
+        # Built at once: what is built in a step would miss the optimizer.
+        self.build((None, *self.student_shape))
+
+    def build(self, input_shape):
+        """Creates the variables."""
+        for layer in self.resize:
+            layer.build(input_shape)
+            input_shape = layer.compute_output_shape(input_shape)
+        self.norm.build(input_shape)
+        self.built = True
+
+    def call(self, maps, training=True) -> tf.Tensor:
+        """Maps [B, Hs, Ws, Cs] to [B, Ht, Wt, Ct].
+
+        Args:
+            maps: the student's.
+            training: whether the batch norm uses and updates batch statistics.
+        """
+        for layer in self.resize:
+            maps = layer(maps)
+        maps = self.norm(maps, training=training)
+        return tf.nn.relu(maps) if self.relu else maps

@@ -1,0 +1,88 @@
+import keras
+import numpy as np
+import pytest
+
+from op_utils.connectors import ConvConnector
+
+
+def valid(x, kernel, stride=1):
+    """Valid cross-correlation; x [B, H, W, C], kernel [h, w, C, D]."""
+    h, w = kernel.shape[:2]
+    rows = range(0, x.shape[1] - h + 1, stride)
+    columns = range(0, x.shape[2] - w + 1, stride)
+    return np.stack(
+        [
+            np.stack(
+                [
+                    np.einsum("bhwc,hwcd->bd", x[:, i : i + h, j : j + w], kernel)
+                    for j in columns
+                ],
+                axis=1,
+            )
+            for i in rows
+        ],
+        axis=1,
+    )
+
+
+def transposed(x, kernel):
+    """Stride 2, padding 1; kernel [4, 4, D, C]. Every input spreads over 4x4 cells."""
+    b, h, w, _ = x.shape
+    full = np.zeros((b, 2 * h + 2, 2 * w + 2, kernel.shape[2]))
+    for i in range(h):
+        for j in range(w):
+            spread = np.einsum("bc,hwdc->bhwd", x[:, i, j], kernel)
+            full[:, 2 * i : 2 * i + 4, 2 * j : 2 * j + 4] += spread
+    return full[:, 1:-1, 1:-1]
+
+
+def padded(x):
+    return np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
+
+
+CASES = {
+    "equal sizes": ((4, 3, 5), (4, 3, 2), (1, 1), valid),
+    "larger": ((5, 6, 5), (4, 4, 2), (2, 3), valid),
+    "one axis twice as large": ((8, 4, 5), (4, 4, 2), (5, 1), valid),
+    "twice": ((8, 6, 5), (4, 3, 2), (3, 3), lambda x, k: valid(padded(x), k, 2)),
+    "half": ((4, 3, 5), (8, 6, 2), (4, 4), transposed),
+}
+
+
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize("case", CASES)
+def test_value_equals_numpy(case, relu):
+    student, teacher, kernel_size, convolve = CASES[case]
+    layer = ConvConnector(student, teacher, relu=relu)
+    rng = np.random.default_rng(0)
+    for variable in layer.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    kernel, bias, gamma, beta = (v.numpy() for v in layer.trainable_variables)
+    assert kernel.shape[:2] == kernel_size
+    x = rng.normal(size=(3, *student)).astype(np.float32)
+    expected = convolve(x.astype(np.float64), kernel.astype(np.float64)) + bias
+    mean, variance = expected.mean((0, 1, 2)), expected.var((0, 1, 2))
+    expected = (expected - mean) / np.sqrt(variance + 1e-5) * gamma + beta
+    result = layer(x, training=True).numpy()
+    np.testing.assert_allclose(
+        result, np.maximum(expected, 0) if relu else expected, rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(layer.norm.moving_mean, 0.1 * mean, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("student", [(3, 3, 5), (2, 2, 5), (8, 4, 5)])
+def test_other_sizes_raise(student):
+    with pytest.raises(ValueError, match=r"half.*\(8, 8, 2\).*taps=S:T"):
+        ConvConnector(student, (8, 8, 2))
+
+
+def test_float32_under_every_policy():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        layer = ConvConnector((8, 8, 5), (4, 4, 2))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    x = np.full((2, 8, 8, 5), 1.0 + 2.0**-20, np.float32)  # bfloat16 would drop that
+    assert layer(x).dtype == "float32"
+    assert layer.compute_dtype == "float32"
+    assert all(part.compute_dtype == "float32" for part in (*layer.resize, layer.norm))
