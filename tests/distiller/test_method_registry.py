@@ -82,6 +82,17 @@ def test_hyperparameters_of_the_run_are_complete_and_json():
     assert len(both) == 7
 
 
+@pytest.mark.parametrize("name", [*distiller.names(), "VID+AT+KD"])
+def test_settings_make_the_same_again(name):
+    spec = distiller.resolve(name)
+    assert distiller.resolve(name, spec.settings) == spec
+    taps = [f"{'AT.' if '+' in name else ''}taps=stage1:stage2,last_stage"]
+    if "AT" in name:
+        changed = distiller.resolve(name, taps)
+        assert taps[0] in changed.settings
+        assert distiller.resolve(name, changed.settings) == changed != spec
+
+
 def test_build_passes_them_on():
     method = distiller.build("AT", SPECS, SPECS, fakes.data(), ["taps=stage2", "p=3"])
     assert (method.p, method.pairs) == (3.0, (("stage2", "stage2"),))

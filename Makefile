@@ -1,0 +1,40 @@
+# make demo, make test: each sets up .venv by itself, once.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint format clean
+
+demo: .venv/installed
+	$(BIN)/python train_w_distill.py --flagfile=configs/demo/teacher.flags
+	$(BIN)/python train_w_distill.py --flagfile=configs/demo/alone.flags
+	$(BIN)/python train_w_distill.py --flagfile=configs/demo/distilled.flags
+	$(BIN)/python -m op_utils.curves --plot=runs/demo/curves.png \
+	  teacher=runs/demo/teacher alone=runs/demo/alone distilled=runs/demo/distilled
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest -q
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# A new environment only if the requirements changed.
+.venv/installed: requirements.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
+	  sys.exit(0 if (3, 11) <= v <= (3, 13) else "error: Python 3.11 to 3.13 is \
+	  needed, this is %d.%d; try make PYTHON=python3.12" % v)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+clean:
+	rm -rf .venv

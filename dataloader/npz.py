@@ -1,0 +1,78 @@
+"""Your own images in one NumPy file: `--dataset=npz:PATH`."""
+
+import zipfile
+
+import numpy as np
+
+from dataloader.dataset import Dataset, Split
+from dataloader.pixels import pixel_statistics
+
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def load(path: str) -> Dataset:
+    """Reads a file that `numpy.savez` wrote.
+
+    Args:
+        path: of a .npz file with `train_images` and `test_images`, uint8
+            [N, H, W, C] of one size, and `train_labels` and `test_labels`, integers
+            [N] from 0. Optional: `crops` and `flips`, booleans that say whether
+            random crops and mirroring keep the labels true (both yes if absent).
+
+    Raises:
+        ValueError: the file cannot be read, or an array is missing or wrong.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"Cannot read the data. Expected a file written by numpy.savez. "
+            f"Received: dataset=npz:{path} ({error})."
+        ) from error
+    missing = [name for name in ARRAYS if name not in arrays]
+    if missing:
+        raise ValueError(
+            f"The data lack {', '.join(missing)}. Expected the arrays "
+            f"{', '.join(ARRAYS)}. Received: npz:{path} with {', '.join(arrays)}."
+        )
+    train = _split("train", arrays, path)
+    test = _split("test", arrays, path)
+    if train.images.shape[1:] != test.images.shape[1:]:
+        raise ValueError(
+            "Training and test images differ in size. Expected one (H, W, C). "
+            f"Received: {train.images.shape[1:]} and {test.images.shape[1:]}."
+        )
+    if test.labels.max() > train.labels.max():
+        raise ValueError(
+            "The test split has a class that the training split lacks. Expected "
+            f"labels up to {train.labels.max()}. Received: {test.labels.max()}."
+        )
+    mean, std = pixel_statistics(train.images)
+    return Dataset(
+        name=f"npz:{path}",
+        train=train,
+        test=test,
+        num_classes=int(train.labels.max()) + 1,
+        mean=mean,
+        std=std,
+        crops=bool(arrays.get("crops", True)),
+        flips=bool(arrays.get("flips", True)),
+    )
+
+
+def _split(name: str, arrays: dict, path: str) -> Split:
+    images, labels = arrays[f"{name}_images"], arrays[f"{name}_labels"]
+    if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
+        raise ValueError(
+            f"{name}_images of npz:{path} are no images. Expected uint8 [N, H, W, C]. "
+            f"Received: {images.dtype} {list(images.shape)}."
+        )
+    is_integer = np.issubdtype(labels.dtype, np.integer)
+    if not is_integer or labels.shape != images.shape[:1] or labels.min() < 0:
+        raise ValueError(
+            f"{name}_labels of npz:{path} do not fit the images. Expected "
+            f"{len(images)} integers from 0. Received: {labels.dtype} "
+            f"{list(labels.shape)}, the least {labels.min() if labels.size else None}."
+        )
+    return Split(images, labels.astype(np.int32))

@@ -1,0 +1,61 @@
+"""How the scripts start, fail and stop: one clear line and an exit code."""
+
+import signal
+import sys
+from collections.abc import Callable
+
+from absl import app, flags, logging
+
+from op_utils.interruption import Interrupted
+from op_utils.totals import NonFiniteLoss
+
+BAD_INPUT, FAILED = 2, 1
+
+
+def run(main: Callable, takes_arguments: bool = False) -> None:
+    """Parses the flags, calls `main` and exits.
+
+    Exit codes: 0 done; 1 training failed; 2 bad input, files or flags; 130 and
+    143 stopped by SIGINT and SIGTERM after saving. A user's mistake (ValueError,
+    OSError) is one line on stderr; `--verbosity=1` shows where it came from.
+
+    Args:
+        main: called without arguments, or with the list of those that are no flags.
+        takes_arguments: whether there may be such arguments.
+    """
+
+    def guarded(argv):
+        if not flags.FLAGS["verbosity"].present:  # TensorFlow tells of every file.
+            logging.set_verbosity(logging.WARNING)
+        if not takes_arguments and len(argv) > 1:
+            _fail(f"unexpected argument {argv[1]!r}; expected --name=value", BAD_INPUT)
+        _guarded(lambda: main(argv[1:]) if takes_arguments else main())
+
+    app.run(guarded, flags_parser=_parse)
+
+
+def _parse(argv):
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        _fail(str(error), BAD_INPUT)
+
+
+def _guarded(main):
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        if logging.get_verbosity() > logging.INFO:
+            raise
+        _fail(str(error), BAD_INPUT)
+    except NonFiniteLoss as error:
+        _fail(str(error), FAILED)
+    except KeyboardInterrupt:  # Where nothing is trained.
+        _fail("stopped by SIGINT", 128 + signal.SIGINT)
+    except Interrupted as stop:
+        _fail(f"{stop}; all is saved, the same command goes on", 128 + stop.signum)
+
+
+def _fail(text: str, code: int):
+    print("error: " + " ".join(text.split()), file=sys.stderr)
+    sys.exit(code)

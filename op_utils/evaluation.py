@@ -1,0 +1,89 @@
+"""A net's logits and accuracies on whole splits."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from op_utils import metrics
+from op_utils import step as step_lib
+
+# One size everywhere, so that training and test.py round alike.
+BATCH_SIZE = 200
+
+
+class Evaluator:
+    """Evaluates nets on named splits; compiles once for each net.
+
+    Args:
+        splits: name -> an object with uint8 `images` and int `labels`.
+        batches: (split, batch size) -> iterable of dicts with `image`, the last
+            batch padded at its end.
+        mean, std: per channel, of pixels in [0, 1]; what the nets expect.
+    """
+
+    def __init__(
+        self, splits: Mapping, batches: Callable, mean: Sequence, std: Sequence
+    ):
+        self.splits = splits
+        self._batches, self._mean, self._std = batches, mean, std
+        self._compiled = {}
+
+    def logits(
+        self, net, split: str = "test", check: Callable = lambda: None
+    ) -> np.ndarray:
+        """Logits of all images of a split, float32 [N, C].
+
+        Args:
+            net: a Keras model.
+            split: its name.
+            check: called before each batch; what it raises ends the evaluation.
+        """
+        if net not in self._compiled:
+            self._compiled[net] = self._compile(net)
+        forward = self._compiled[net]
+        batches = self._batches(self.splits[split], BATCH_SIZE)
+        logits = []
+        for batch in batches:
+            check()
+            logits.append(forward(batch["image"]).numpy())
+        return np.concatenate(logits)[: len(self.splits[split].labels)]
+
+    def accuracies(self, net, check: Callable = lambda: None) -> dict[str, float]:
+        """Top-1 accuracy on every split, as "NAME_accuracy"; see `logits`."""
+        return {
+            f"{name}_accuracy": metrics.top_k_accuracy(
+                self.logits(net, name, check), split.labels
+            )
+            for name, split in self.splits.items()
+        }
+
+    def images_per_second(self, net, split: str = "test", repeats: int = 5) -> float:
+        """Speed on batches of `BATCH_SIZE`: the median of some runs over a split."""
+        speeds = []
+        self.logits(net, split)  # traces
+        for _ in range(repeats):
+            began = time.perf_counter()
+            count = len(self.logits(net, split))
+            speeds.append(count / (time.perf_counter() - began))
+        return float(np.median(speeds))
+
+    def _compile(self, net):
+        @tf.function
+        def forward(images):
+            images = step_lib.normalise(images, self._mean, self._std)
+            return tf.cast(net(images, training=False), tf.float32)
+
+        return forward
+
+
+def check_fits(net, num_classes: int, input_shape: Sequence[int], origin) -> None:
+    """Raises ValueError unless a net takes these images and knows these classes."""
+    received = (tuple(net.image_shape), net.num_classes)
+    if received != (tuple(input_shape), num_classes):
+        raise ValueError(
+            f"the net in {origin} does not fit the data set. Expected a net for images "
+            f"of {tuple(input_shape)} and {num_classes} classes. Received: one for "
+            f"{received[0]} and {received[1]} classes."
+        )

@@ -1,0 +1,79 @@
+"""The command line of the settings: one absl flag for each field of `Options`."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from absl import flags
+
+from op_utils.options import ONLY_WITH_INIT, ONLY_WITH_TEACHER, Options
+
+
+class _FloatTupleParser(flags.ArgumentParser):
+    """Numbers separated by commas."""
+
+    syntactic_help = "a comma-separated list of numbers"
+
+    def parse(self, argument):
+        if isinstance(argument, tuple):
+            return argument
+        try:
+            return tuple(float(x) for x in argument.split(","))
+        except ValueError:
+            raise ValueError(f"expected {self.syntactic_help}") from None
+
+
+class _FloatTupleSerializer(flags.ArgumentSerializer):
+    def serialize(self, value):
+        return ",".join(str(x) for x in value)
+
+
+def define(only: tuple[str, ...] | None = None) -> None:
+    """Defines an absl flag for each field of `Options` (or those named)."""
+    define = {
+        str: flags.DEFINE_string,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        float | None: flags.DEFINE_float,
+        bool: flags.DEFINE_bool,
+    }
+    for field in dataclasses.fields(Options):
+        name, words = field.name, field.metadata["help"]
+        if only is not None and name not in only:
+            continue
+        if field.metadata["choices"]:
+            words += f" One of: {', '.join(field.metadata['choices'])}."
+        if field.type == tuple[str, ...]:
+            flags.DEFINE_multi_string(name, list(field.default), words)
+        elif field.type == tuple[float, ...]:
+            flags.DEFINE(
+                _FloatTupleParser(), name, field.default, words,
+                serializer=_FloatTupleSerializer(),
+            )  # fmt: skip
+        else:
+            define[field.type](name, field.default, words)
+
+
+def read() -> Options:
+    """The options that the parsed flags give."""
+    values = {f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(Options)}
+    values["hparam"] = tuple(values["hparam"])
+    return Options(**values)
+
+
+def print_notes(options: Options, phases: Sequence) -> None:
+    """Says which flags were given but decide nothing in this run."""
+
+    def note(names, reason):
+        for name in names:
+            if flags.FLAGS[name].present:
+                print(f"note: --{name} has no effect with {reason}")
+
+    if not options.uses_teacher:
+        note(("teacher", "teacher_checkpoint"), f"--distiller={options.distiller}")
+        note(ONLY_WITH_TEACHER, f"--distiller={options.distiller}")
+    elif options.teacher_checkpoint:
+        note(("teacher", *ONLY_WITH_TEACHER), "--teacher_checkpoint")
+    if not any(phase.length == "init" for phase in phases):
+        note(ONLY_WITH_INIT, f"--distiller={options.distiller}: it has one phase")
+    if options.schedule != "step":
+        note(("decay_points", "decay_rate"), f"--schedule={options.schedule}")

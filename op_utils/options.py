@@ -1,0 +1,268 @@
+"""The settings of a training run: defaults, help, ranges; and what they decide."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import pathlib
+import re
+from collections.abc import Callable
+
+from op_utils.recipe import Recipe, learning_rates
+
+
+@dataclasses.dataclass(frozen=True)
+class _Range:
+    """A condition on a number, with the words that an error uses for it."""
+
+    words: str
+    holds: Callable[[float], bool]
+
+
+_POSITIVE = _Range("a finite number above 0", lambda x: 0 < x < math.inf)
+_NOT_NEGATIVE = _Range("a finite number, 0 or more", lambda x: 0 <= x < math.inf)
+_FRACTION = _Range("above 0 and at most 1", lambda x: 0 < x <= 1)
+_SHARE = _Range("at least 0 and below 1", lambda x: 0 <= x < 1)
+_COUNT = _Range("1 or more", lambda x: x >= 1)
+_PERIOD = _Range("0 (no period) or more", lambda x: x >= 0)
+_SEED = _Range("from 0 to 2147483647", lambda x: 0 <= x < 2**31)
+
+
+def _option(default, words, *, check=None, choices=None, is_number_free=False):
+    """A field with its help text and its condition.
+
+    `is_number_free` marks what decides none of the run's numbers: it may change
+    when a run is resumed.
+    """
+    return dataclasses.field(
+        default=default,
+        metadata={
+            "help": words,
+            "check": check,
+            "choices": choices,
+            "is_number_free": is_number_free,
+        },
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """All settings of a run; each field is a flag of train_w_distill.py.
+
+    Raises:
+        ValueError: a setting is out of its range.
+    """
+
+    train_dir: str = _option(
+        "",
+        "Run folder; the same command resumes in it. Default: a name made of the "
+        "settings under runs/.",
+        is_number_free=True,
+    )
+    dataset: str = _option("digits", "digits, or the name of a TFDS data set.")
+    data_dir: str = _option(
+        "", "Where TFDS data sets are prepared.", is_number_free=True
+    )
+    data_fraction: float = _option(
+        1.0, "Share of the training data, class-balanced and nested.", check=_FRACTION
+    )
+    validation: float = _option(
+        0.0,
+        "Share of the training data held out to choose the best epoch.",
+        check=_SHARE,
+    )
+    data_seed: int = _option(
+        0, "Seed of split, fraction, order and augmentation.", check=_SEED
+    )
+    augmentation_period: int = _option(
+        0, "Augmentation repeats after so many epochs; 0: never.", check=_PERIOD
+    )
+    pad_mode: str = _option(
+        "zero", "How images are padded before a crop.", choices=("zero", "reflect")
+    )
+    teacher: str = _option("resnet20", "The teacher net, if it is to be trained.")
+    teacher_checkpoint: str = _option("", "A trained teacher, a .keras file.")
+    teacher_epochs: int = _option(60, "Epochs of the teacher's training.", check=_COUNT)
+    teacher_seed: int = _option(0, "Seed of the teacher's training.", check=_SEED)
+    student: str = _option("resnet8", "The student net.")
+    distiller: str = _option("Soft_logits", "Method, or a sum such as VID+Soft_logits.")
+    hparam: tuple[str, ...] = _option(
+        (), "A method's hyperparameter, name=value; may be given again and again."
+    )
+    task_weight: float | None = _option(
+        None,
+        "Weight of the label cross-entropy in the last phase. Default: 1 unless the "
+        "method's paper says otherwise.",
+        check=_NOT_NEGATIVE,
+    )
+    epochs: int = _option(60, "Epochs of the (last) training phase.", check=_COUNT)
+    init_epochs: int = _option(
+        30, "Epochs of an initialising phase, for methods that have one.", check=_COUNT
+    )
+    init_learning_rate: float | None = _option(
+        None,
+        "Constant learning rate of an initialising phase. Default: --learning_rate.",
+        check=_POSITIVE,
+    )
+    batch_size: int = _option(64, "Images a step.", check=_COUNT)
+    learning_rate: float = _option(0.05, "Highest learning rate.", check=_POSITIVE)
+    schedule: str = _option(
+        "cosine", "Course of the learning rate.", choices=("cosine", "step", "constant")
+    )
+    decay_points: tuple[float, ...] = _option(
+        (0.625, 0.75, 0.875),
+        "Where --schedule=step decays: epochs, or shares of --epochs if all below 1.",
+        check=_POSITIVE,
+    )
+    decay_rate: float = _option(0.1, "Factor of each step decay.", check=_FRACTION)
+    warmup_epochs: float = _option(
+        0.0, "Epochs of linear warm-up at the start of the last phase.",
+        check=_NOT_NEGATIVE,
+    )  # fmt: skip
+    weight_decay: float = _option(
+        5e-4,
+        "L2, added to the gradient of every trained variable.",
+        check=_NOT_NEGATIVE,
+    )
+    momentum: float = _option(0.9, "Momentum of SGD.", check=_SHARE)
+    nesterov: bool = _option(False, "Nesterov momentum.")
+    precision: str = _option(
+        "float32", "Of the nets; losses are always float32.",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    )  # fmt: skip
+    xla: bool = _option(False, "Compile forward and backward with XLA.")
+    seed: int = _option(0, "Seed of initialisation and of the method.", check=_SEED)
+    evaluate_every: int = _option(
+        1, "Epochs between two evaluations.", check=_COUNT, is_number_free=True
+    )
+    log_every: int = _option(
+        50, "Steps between two TensorBoard points.", check=_COUNT, is_number_free=True
+    )
+    checkpoint_every: int = _option(
+        500, "Steps between two checkpoints.", check=_COUNT, is_number_free=True
+    )
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                "--warmup_epochs is as long as the training. Expected less than "
+                f"--epochs={self.epochs}. Received: "
+                f"--warmup_epochs={self.warmup_epochs}."
+            )
+
+    def config(self) -> dict:
+        """All that decides the run's numbers, as JSON values."""
+        values = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if not field.metadata["is_number_free"]
+        }
+        if self.teacher_checkpoint:  # Its content counts, not where it lies.
+            values["teacher_checkpoint"] = file_digest(self.teacher_checkpoint)
+        return json.loads(json.dumps(values))
+
+    @property
+    def uses_teacher(self) -> bool:
+        """Whether these settings name a teacher."""
+        return bool(self.teacher or self.teacher_checkpoint)
+
+    def data(self) -> dict:
+        """Keyword arguments of `dataloader.prepare`."""
+        return {
+            "name": self.dataset,
+            "data_dir": self.data_dir or None,
+            "batch_size": self.batch_size,
+            "fraction": self.data_fraction,
+            "validation": self.validation,
+            "seed": self.data_seed,
+            "pad_mode": self.pad_mode,
+            "period": self.augmentation_period or None,
+        }
+
+    def recipe(self, steps_per_epoch: int, mean, std) -> Recipe:
+        """What the trainer needs to know, for data of this size and scale."""
+        return Recipe(
+            rates=learning_rates(self, steps_per_epoch),
+            batch_size=self.batch_size,
+            steps_per_epoch=steps_per_epoch,
+            mean=mean,
+            std=std,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay,
+            scale_loss=self.precision == "mixed_float16",
+            task_weight=self.task_weight,
+            seed=self.seed,
+            xla=self.xla,
+            log_every=self.log_every,
+            checkpoint_every=self.checkpoint_every,
+            evaluate_every=self.evaluate_every,
+        )
+
+    def default_train_dir(self, parent: str = "runs") -> str:
+        """A folder name from the settings: the same command finds the same folder."""
+        text = json.dumps(self.config(), sort_keys=True)
+        key = hashlib.sha256(text.encode()).hexdigest()[:8]
+        dataset = re.sub(r"[^\w.]+", "_", self.dataset)  # some have "/" or ":"
+        return f"{parent}/{dataset}-{self.student}-{self.distiller}-{key}"
+
+    def without_teacher(self) -> "Options":
+        """The same settings with those of a teacher left out."""
+        return dataclasses.replace(
+            self, **_defaults(*ONLY_WITH_TEACHER), teacher="", teacher_checkpoint=""
+        )
+
+    def for_teacher(self) -> "Options":
+        """The settings of the teacher's own training, whatever the student's are."""
+        options = dataclasses.replace(
+            self.without_teacher(),
+            student=self.teacher,
+            epochs=self.teacher_epochs,
+            seed=self.teacher_seed,
+            warmup_epochs=min(self.warmup_epochs, self.teacher_epochs / 2),
+            data_fraction=1.0,
+            distiller="none",
+            hparam=(),
+            task_weight=1.0,
+            **_defaults(*ONLY_WITH_INIT),
+        )
+        return dataclasses.replace(
+            options, train_dir=options.default_train_dir("runs/teachers")
+        )
+
+
+ONLY_WITH_TEACHER = ("teacher_epochs", "teacher_seed")
+ONLY_WITH_INIT = ("init_epochs", "init_learning_rate")
+
+
+def _defaults(*names: str) -> dict:
+    return {f.name: f.default for f in dataclasses.fields(Options) if f.name in names}
+
+
+def _check(field: dataclasses.Field, value) -> None:
+    """Raises ValueError unless the value is in the field's range."""
+    check, choices = field.metadata["check"], field.metadata["choices"]
+    if choices and value not in choices:
+        raise ValueError(
+            f"--{field.name} is not known. Expected one of {', '.join(choices)}. "
+            f"Received: --{field.name}={value}."
+        )
+    for number in value if isinstance(value, tuple) else (value,):
+        if check and number is not None and not check.holds(number):
+            raise ValueError(
+                f"--{field.name} is out of range. Expected {check.words}. "
+                f"Received: --{field.name}={number}."
+            )
+
+
+def file_digest(path: str) -> str:
+    """SHA-256 of a file's bytes; ValueError if it cannot be read."""
+    try:
+        with pathlib.Path(path).open("rb") as file:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(
+            f"cannot read {path}: {error.strerror}. Expected a .keras file."
+        ) from error

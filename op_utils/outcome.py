@@ -1,0 +1,52 @@
+"""The end of a run: nets, result.json, final table."""
+
+from collections.abc import Callable, Mapping
+
+from op_utils import files, metrics_table, report
+
+
+def measure(trainer, evaluator, sizes: Callable) -> dict[str, dict]:
+    """Accuracy on the test split and size of the teacher, if any, and the student.
+
+    Args:
+        trainer: the `trainer.Trainer` that ran.
+        evaluator: an `evaluation.Evaluator` with a split named test.
+        sizes: net -> dict with `parameters` and `multiply_accumulates`.
+    """
+    nets = {"teacher": trainer.teacher, "student": trainer.deployed}
+    labels = evaluator.splits["test"].labels
+    return {
+        role: {
+            "net": net.name,
+            **report.quality(evaluator.logits(net), labels),
+            **sizes(net),
+        }
+        for role, net in nets.items()
+        if net is not None
+    }
+
+
+def save(folder, settings, trainer, entries: Mapping, save_net: Callable) -> None:
+    """Saves the trained nets and the result, and prints the final table.
+
+    `result.json` is written last: it marks the run as finished.
+
+    Args:
+        folder: the `run_folder.RunFolder`.
+        settings: the `options.Options`.
+        trainer: the `trainer.Trainer` that ran.
+        entries: what `measure` returned.
+        save_net: (net, path) -> None.
+    """
+    save_net(trainer.deployed, folder.student)
+    if any(phase.trains_teacher for phase in trainer.phases):
+        save_net(trainer.teacher, folder.teacher)
+    result = {
+        **entries,
+        "best_on_validation": metrics_table.best_epoch(folder.metrics),
+        "settings": settings.config(),
+        "versions": report.versions(),
+    }
+    files.write_json(folder.result, result)
+    print(report.table(entries))
+    print(f"saved {folder.student}")

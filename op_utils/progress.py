@@ -1,0 +1,60 @@
+"""What the terminal shows of a training."""
+
+import sys
+
+import tqdm
+
+from op_utils.observer import Moment, Observer
+
+
+class Progress(Observer):
+    """A bar with images/s and time left, and one line an epoch.
+
+    The bar is only drawn on a terminal; the lines always.
+
+    Args:
+        batch_size: images a step.
+        label: what is trained, e.g. "teacher".
+    """
+
+    def __init__(self, batch_size: int, label: str):
+        self.batch_size, self.label = batch_size, label
+        self._bar = None
+
+    def message(self, text: str) -> None:
+        """Prints a line above the bar."""
+        tqdm.tqdm.write(f"{self.label}: {text}", file=sys.stderr)
+
+    def phase_started(self, moment: Moment) -> None:
+        """Opens the phase's bar."""
+        self.finished()
+        if moment.phase_step:
+            self.message(f"going on at step {moment.phase_step} of {moment.phase}")
+        self._bar = tqdm.tqdm(
+            total=moment.phase_steps * self.batch_size,
+            initial=moment.phase_step * self.batch_size,
+            desc=f"{self.label} {moment.phase}",
+            unit="images",
+            unit_scale=True,
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
+        )
+
+    def stepped(self, moment: Moment) -> None:
+        """Moves the bar."""
+        self._bar.update(moment.phase_step * self.batch_size - self._bar.n)
+
+    def epoch_finished(self, moment: Moment, row: dict) -> None:
+        """Prints the epoch's line."""
+        cells = [f"{moment.phase} epoch {moment.epoch}", f"loss {row['loss']:.4f}"]
+        for name in ("train", "validation", "test"):
+            if f"{name}_accuracy" in row:
+                cells.append(f"{name} {100 * row[f'{name}_accuracy']:.2f} %")
+        cells.append(f"{row['images_per_second']:.0f} images/s")
+        self.message(", ".join(cells))
+
+    def finished(self) -> None:
+        """Closes the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

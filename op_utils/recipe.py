@@ -1,0 +1,81 @@
+"""How to train, whatever the nets and the method."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from op_utils import schedule
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """The trainer's settings.
+
+    Attributes:
+        rates: phase length ("init", "train") -> learning rates, float32 [steps].
+        batch_size, steps_per_epoch: static; epochs drop their remainder.
+        mean, std: per channel, of pixels in [0, 1]; what the nets expect.
+        momentum, nesterov, weight_decay: of `optimizer.SGD`.
+        scale_loss: float16 needs it.
+        task_weight: weight of the label cross-entropy.
+        seed: of the methods' random draws.
+        xla: compile forward and backward.
+        log_every, checkpoint_every: in steps; neither changes any number.
+        evaluate_every: in epochs.
+    """
+
+    rates: dict[str, np.ndarray]
+    batch_size: int
+    steps_per_epoch: int
+    mean: Sequence[float]
+    std: Sequence[float]
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    scale_loss: bool
+    task_weight: float
+    seed: int
+    xla: bool
+    log_every: int
+    checkpoint_every: int
+    evaluate_every: int
+
+
+def learning_rates(options, steps_per_epoch: int) -> dict[str, np.ndarray]:
+    """Learning rates by phase length ("init", "train"), float32 [steps].
+
+    Args:
+        options: an `op_utils.options.Options`.
+        steps_per_epoch: static.
+
+    Raises:
+        ValueError: a decay point lies beyond the training.
+    """
+    rate, total = options.learning_rate, options.epochs * steps_per_epoch
+    if options.schedule == "cosine":
+        train = schedule.cosine(rate, total)
+    elif options.schedule == "constant":
+        train = schedule.constant(rate, total)
+    else:
+        decay_steps = np.round(_decay_epochs(options) * steps_per_epoch)
+        train = schedule.step_decay(rate, total, decay_steps, options.decay_rate)
+    init_rate = options.init_learning_rate or rate
+    return {
+        "init": schedule.constant(init_rate, options.init_epochs * steps_per_epoch),
+        "train": schedule.with_warmup(
+            train, round(options.warmup_epochs * steps_per_epoch)
+        ),
+    }
+
+
+def _decay_epochs(options) -> np.ndarray:
+    points = np.asarray(options.decay_points, np.float64)
+    epochs = points * options.epochs if (points < 1).all() else points
+    if (epochs >= options.epochs).any():
+        raise ValueError(
+            "A decay point lies beyond the training. Expected shares below 1 or epochs "
+            f"below --epochs={options.epochs}. Received: "
+            f"--decay_points={','.join(f'{point:g}' for point in points)}."
+        )
+    return epochs

@@ -1,0 +1,121 @@
+"""A run's folder: one process at a time, one configuration, nothing overwritten."""
+
+import contextlib
+import os
+import pathlib
+import re
+from collections.abc import Callable, Mapping
+
+import filelock
+
+from op_utils import files
+from op_utils.checkpoint import Checkpoints
+
+FORMAT = 1
+# What a process leaves that was killed, or still works, before config.json is there.
+_OURS = re.compile(r"\.lock|\.config\.\d+\.json")
+
+
+class RunFolder:
+    """Paths in a run's folder, and the rules for opening it.
+
+    Args:
+        path: the folder; made by `open` if it is not there.
+    """
+
+    def __init__(self, path: os.PathLike):
+        self.path = pathlib.Path(path)
+        self.config = self.path / "config.json"
+        self.indices = self.path / "train_indices.txt"
+        self.metrics = self.path / "metrics.csv"
+        self.tensorboard = self.path / "tensorboard"
+        self.student = self.path / "student.keras"
+        self.best_student = self.path / "best_student.keras"
+        self.teacher = self.path / "teacher.keras"
+        self.result = self.path / "result.json"
+        self.checkpoints = Checkpoints(self.path / "checkpoints")
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run ended; the result is written last."""
+        return self.result.exists()
+
+    @contextlib.contextmanager
+    def open(
+        self,
+        config: Mapping,
+        *,
+        wait: bool = False,
+        log: Callable[[str], None] = print,
+    ):
+        """Makes or enters the folder and holds its lock.
+
+        Args:
+            config: what decides the run's numbers; must equal an earlier run's.
+            wait: wait for another process to leave instead of refusing.
+            log: told when it waits.
+
+        Raises:
+            ValueError: the folder is another run's, another program's or in use.
+            OSError: it cannot be made or written.
+        """
+        self._check_is_ours()
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            if not wait:
+                raise ValueError(
+                    f"the run folder {self.path} is in use by another process; "
+                    "expected to be alone. Wait for it or choose another --train_dir."
+                ) from None
+            log(f"waiting for another process that works in {self.path}")
+            lock.acquire()
+        try:
+            self._check_is_ours()
+            self._claim(config)
+            yield self
+        finally:
+            lock.release()
+
+    def _check_is_ours(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(
+                f"--train_dir={self.path} is a file; expected a folder or a new path."
+            )
+        if self.config.exists() or not self.path.exists():
+            return
+        names = sorted(p.name for p in self.path.iterdir())
+        strangers = [name for name in names if not _OURS.fullmatch(name)]
+        if strangers:
+            raise ValueError(
+                f"--train_dir={self.path} is not a run folder. Expected an empty or "
+                "new folder or one with a config.json of an earlier run. Received: a "
+                f"folder with {', '.join(strangers[:3])}. Nothing was changed."
+            )
+
+    def _claim(self, config: Mapping) -> None:
+        config = {"format": FORMAT, **config}
+        if not self.config.exists():
+            files.write_json(self.config, config)
+            return
+        saved = files.read_json(self.config)
+        if not isinstance(saved, dict) or saved.get("format") != FORMAT:
+            raise ValueError(
+                f"{self.config} was written by another program or version. Expected "
+                f"format={FORMAT}. Received: format="
+                f"{saved.get('format') if isinstance(saved, dict) else saved!r}. "
+                "Choose another --train_dir."
+            )
+        changed = [
+            f"--{key} was {saved.get(key)!r} and is now {config.get(key)!r}"
+            for key in {**saved, **config}
+            if saved.get(key) != config.get(key)
+        ]
+        if changed:
+            raise ValueError(
+                f"the run folder {self.path} holds a run with other settings: "
+                f"{'; '.join(changed)}. Expected the same command (it resumes). Give "
+                "the old values or another --train_dir. Nothing was changed."
+            )

@@ -1,0 +1,145 @@
+"""One training step: two forwards, named losses, gradients, update."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+
+def cast_output(output):
+    """The same output in float32: losses are never computed in half precision."""
+    return output._replace(
+        logits=tf.cast(output.logits, tf.float32),
+        taps={name: tf.cast(tap, tf.float32) for name, tap in output.taps.items()},
+    )
+
+
+def stop_gradient(output):
+    """The same output as constants."""
+    return output._replace(
+        logits=tf.stop_gradient(output.logits),
+        taps={name: tf.stop_gradient(tap) for name, tap in output.taps.items()},
+    )
+
+
+def normalise(images: tf.Tensor, mean: Sequence, std: Sequence) -> tf.Tensor:
+    """uint8 [B, H, W, C] to float32 with the given mean and std of [0, 1] pixels."""
+    offset = np.asarray(mean, np.float32) * np.float32(255.0)
+    scale = np.float32(255.0) * np.asarray(std, np.float32)
+    return (tf.cast(images, tf.float32) - offset) / scale
+
+
+def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Mean negative log-likelihood of int labels [B] under logits [B, C], in nats."""
+    return tf.reduce_mean(
+        tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    )
+
+
+def trained_variables(phase, student, teacher) -> tuple:
+    """What a phase's optimizer may update, in the order its slots are saved in."""
+    variables = list(student.trainable_variables) if phase.trains_student else []
+    variables += teacher.trainable_variables if phase.trains_teacher else []
+    return (*variables, *phase.own)
+
+
+class Step:
+    """The step of one phase, for a trainer's loop and for Keras' `fit` alike.
+
+    Args:
+        method: a `distiller.base.Distiller`.
+        phase: one of its phases.
+        student, teacher: nets with taps; teacher is None where none is used.
+        optimizer: an `op_utils.optimizer.SGD` over `trained_variables(...)`.
+        task_weight: weight of the label cross-entropy where the phase names none;
+            None takes the method's.
+        xla: compile forward and backward with XLA.
+    """
+
+    def __init__(
+        self, *, method, phase, student, teacher, optimizer, task_weight, xla=False
+    ):
+        self.method, self.phase = method, phase
+        self.student, self.teacher = student, teacher
+        self.optimizer = optimizer
+        weights = (phase.task_weight, task_weight, method.task_weight)
+        self.task_weight = next(w for w in weights if w is not None)
+        self._compiled = tf.function(self._gradients, jit_compile=xla or None)
+
+    def __call__(self, batch: dict, rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Updates all variables of the phase.
+
+        Args:
+            batch: `image` float32 normalised, `label`, `index`, `epoch`, `progress`,
+                `seed`, as the methods see it.
+            rate: learning rate.
+
+        Returns:
+            Scalars of this step: "loss" and each weighted term of it as "loss/...",
+            "gradient_norm" (without L2) and, where the student trains, "accuracy".
+        """
+        batch = {**batch, **self.method.draw(batch)}
+        gradients, metrics = self._compiled(batch)
+        self.optimizer.apply(gradients, rate)
+        return metrics
+
+    def _gradients(self, batch):
+        phase = self.phase
+        teacher_output = self._frozen_teacher(batch)
+        with tf.GradientTape(persistent=phase.combine is not None) as tape:
+            if phase.trains_teacher:
+                teacher_output = cast_output(
+                    self.teacher(batch["image"], training=True, with_taps=True)
+                )
+            student_output = cast_output(self._student(batch, teacher_output))
+            terms = dict(phase.loss(student_output, teacher_output, batch))
+            task = self._task(batch, student_output, teacher_output)
+            losses = [x for x in self._sides(task, terms) if x is not None]
+            loss = tf.add_n(losses) if losses else tf.constant(0.0)
+            scaled = [self.optimizer.scale(x) for x in losses]
+            total = tf.add_n(scaled) if scaled else loss
+        variables = self.optimizer.trained
+        if phase.combine is None or len(losses) < 2:
+            gradients = tape.gradient(total, variables)
+        else:
+            parts = [tape.gradient(x, variables) for x in scaled]
+            gradients = phase.combine(*parts, batch)
+        metrics = {"loss": loss, **{f"loss/{k}": v for k, v in terms.items()}}
+        if task is not None:
+            metrics["loss/task"] = task
+        if phase.trains_student:
+            hits = tf.argmax(student_output.logits, 1, tf.int32) == batch["label"]
+            metrics["accuracy"] = tf.reduce_mean(tf.cast(hits, tf.float32))
+        norm = tf.linalg.global_norm([g for g in gradients if g is not None])
+        metrics["gradient_norm"] = self.optimizer.unscale(norm)
+        return gradients, metrics
+
+    def _frozen_teacher(self, batch):
+        if self.teacher is None or self.phase.trains_teacher:
+            return None
+        output = self.method.teacher_forward(self.teacher, self.student, batch)
+        return stop_gradient(cast_output(output))
+
+    def _student(self, batch, teacher_output):
+        if self.phase.trains_student:
+            return self.method.student_forward(
+                self.student, self.teacher, batch, teacher_output
+            )
+        # Not trained: its batch norms must not drift either.
+        return self.student(batch["image"], training=False, with_taps=True)
+
+    def _sides(self, task, terms):
+        """What counts as task and what as the method's own; None where nothing does."""
+        joins = self.phase.task_terms
+        own = [term for name, term in terms.items() if not name.startswith(joins)]
+        others = [term for name, term in terms.items() if name.startswith(joins)]
+        others += [] if task is None else [task]
+        return [tf.add_n(side) if side else None for side in (others, own)]
+
+    def _task(self, batch, student_output, teacher_output):
+        if not self.task_weight:
+            return None
+        task = cross_entropy(batch["label"], student_output.logits)
+        if self.phase.trains_teacher:
+            task += cross_entropy(batch["label"], teacher_output.logits)
+        return self.task_weight * task

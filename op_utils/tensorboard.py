@@ -1,0 +1,67 @@
+"""The TensorBoard view of a training."""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from op_utils.observer import Moment, Observer
+
+
+class TensorBoard(Observer):
+    """Writes scalars, a grid of augmented inputs and the hyperparameters.
+
+    Losses and the learning rate are written every `--log_every` steps, accuracies,
+    norms and images/s every epoch, all over the global step.
+
+    Args:
+        directory: of the event files.
+        settings: the run's configuration, for the HParams plugin.
+        images: uint8 [N, H, W, C], a first augmented batch.
+    """
+
+    def __init__(self, directory: os.PathLike, settings: dict, images: np.ndarray):
+        self._writer = tf.summary.create_file_writer(os.fspath(directory))
+        with self._writer.as_default(step=0):
+            values = {
+                key: value if isinstance(value, bool | int | float) else str(value)
+                for key, value in settings.items()
+            }
+            hparams.hparams(values)
+            tf.summary.image("augmented_inputs", image_grid(images)[None])
+
+    def logged(self, moment: Moment, means: dict[str, float]) -> None:
+        """Writes the loss terms and the learning rate."""
+        with self._writer.as_default(step=moment.step):
+            for name, value in means.items():
+                tf.summary.scalar(f"{moment.phase}/{name}", value)
+            tf.summary.scalar("learning_rate", moment.learning_rate)
+
+    def epoch_finished(self, moment: Moment, row: dict) -> None:
+        """Writes what is known once an epoch."""
+        with self._writer.as_default(step=moment.step):
+            for name, value in row.items():
+                if name.endswith("accuracy"):
+                    tf.summary.scalar(
+                        f"accuracy/{name.removesuffix('_accuracy')}", value
+                    )
+                elif name in ("gradient_norm", "weight_norm", "images_per_second"):
+                    tf.summary.scalar(name, value)
+        self._writer.flush()
+
+    def finished(self) -> None:
+        """Closes the event file."""
+        self._writer.close()
+
+
+def image_grid(images: np.ndarray, columns: int = 8, rows: int = 4) -> np.ndarray:
+    """The first images side by side; uint8 [rows * H, columns * W, C]."""
+    images = images[: rows * columns]
+    missing = -len(images) % columns
+    images = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)])
+    n, height, width, channels = images.shape
+    # [n, H, W, C] -> [n / columns, H, columns, W, C]
+    grid = images.reshape(n // columns, columns, height, width, channels)
+    grid = grid.swapaxes(1, 2)
+    return grid.reshape(n // columns * height, columns * width, channels)

@@ -1,0 +1,73 @@
+"""Sums of each step's scalars, kept on the device and in the checkpoint."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+
+class NonFiniteLoss(Exception):
+    """A loss, gradient or weight became infinite or not a number."""
+
+
+class Totals:
+    """Adds up named scalars over the steps of an epoch, and watches for bad ones.
+
+    Args:
+        names: of the scalars, in a fixed order.
+        may_overflow: names that a loss scaler handles when they are not finite.
+    """
+
+    def __init__(self, names: Sequence[str], may_overflow: Sequence[str] = ()):
+        self.names = tuple(names)
+        self._watched = tf.constant([n not in may_overflow for n in self.names])
+        size = len(self.names)
+        # Two rows: the epoch, the interval between two logs. Two counts likewise.
+        self._sums = tf.Variable(tf.zeros([2, size], tf.float64), name="sums")
+        self._counts = tf.Variable(tf.zeros([2], tf.int64), name="counts")
+        self._bad_step = tf.Variable(-1, dtype=tf.int64, name="bad_step")
+        self._bad_values = tf.Variable(tf.zeros([size]), name="bad_values")
+
+    @property
+    def variables(self) -> tuple:
+        """What a checkpoint needs in order to go on in the middle of an epoch."""
+        return self._sums, self._counts
+
+    def add(self, scalars: dict[str, tf.Tensor], step: tf.Tensor) -> None:
+        """Adds one step's scalars; runs in the graph."""
+        values = tf.stack([scalars[name] for name in self.names])
+        is_bad = tf.reduce_any(self._watched & ~tf.math.is_finite(values))
+        if is_bad and self._bad_step < 0:
+            self._bad_step.assign(tf.cast(step, tf.int64))
+            self._bad_values.assign(values)
+        finite = tf.where(tf.math.is_finite(values), values, tf.zeros_like(values))
+        self._sums.assign_add(tf.stack([tf.cast(finite, tf.float64)] * 2))
+        self._counts.assign_add([1, 1])
+
+    def check(self, phase: str) -> None:
+        """Raises `NonFiniteLoss`, naming terms and step, if a step was not finite."""
+        step = int(self._bad_step)
+        if step < 0:
+            return
+        values = dict(zip(self.names, self._bad_values.numpy(), strict=True))
+        bad = [f"{k}={v}" for k, v in values.items() if not np.isfinite(v)]
+        raise NonFiniteLoss(
+            f"training diverged in step {step + 1} of phase '{phase}': expected finite "
+            f"losses and gradients. Received: {', '.join(bad)}. The last good "
+            "checkpoint is kept; a lower --learning_rate, a longer --warmup_epochs or "
+            "a smaller weight of that term may help."
+        )
+
+    def epoch_means(self) -> dict[str, float]:
+        """Means over the steps since this was last called."""
+        return self._take(0)
+
+    def interval_means(self) -> dict[str, float]:
+        """Means over the steps since this was last called."""
+        return self._take(1)
+
+    def _take(self, row: int) -> dict[str, float]:
+        means = self._sums[row].numpy() / max(int(self._counts[row]), 1)
+        self._sums[row].assign(tf.zeros([len(self.names)], tf.float64))
+        self._counts[row].assign(0)
+        return dict(zip(self.names, means.tolist(), strict=True))

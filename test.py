@@ -1,0 +1,78 @@
+"""Evaluates and profiles a trained net, and compares it with its teacher.
+
+python test.py --checkpoint=runs/.../student.keras --dataset=digits
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow loads
+
+import pathlib
+
+from absl import flags
+
+import dataloader
+from nets import profile, saving
+from op_utils import command_line, evaluation, files, metrics, option_flags, report
+
+option_flags.define(only=("dataset", "data_dir", "teacher_checkpoint"))
+flags.DEFINE_string("checkpoint", "", "The net to evaluate, a .keras file.")
+flags.DEFINE_string(
+    "output", "", "JSON file for the figures. Default: beside the checkpoint."
+)
+
+
+def load(path: str, dataset: dataloader.Dataset):
+    """A net that fits the data set, in the precision it was trained in."""
+    net = saving.load(path)
+    evaluation.check_fits(net, dataset.num_classes, dataset.input_shape, path)
+    return net
+
+
+def measure(path: str, teacher_path: str, dataset: dataloader.Dataset) -> dict:
+    """All figures of the net at `path` on the data set's test split."""
+    net = load(path, dataset)
+    split = {"test": dataset.test}
+    evaluator = evaluation.Evaluator(split, dataloader.eval_batches, net.mean, net.std)
+    logits, labels = evaluator.logits(net), dataset.test.labels
+    figures = {
+        **report.quality(logits, labels),
+        "expected_calibration_error": metrics.expected_calibration_error(
+            logits, labels
+        ),
+    }
+    if teacher_path:
+        teacher = load(teacher_path, dataset)
+        teacher_logits = evaluation.Evaluator(
+            split, dataloader.eval_batches, teacher.mean, teacher.std
+        ).logits(teacher)
+        figures["agreement"] = metrics.agreement(logits, teacher_logits)
+        figures["teacher_top1"] = metrics.top_k_accuracy(teacher_logits, labels)
+    figures |= profile.sizes(net)
+    figures["images_per_second"] = evaluator.images_per_second(net)
+    return figures
+
+
+def main() -> None:
+    """Runs what the flags say."""
+    path = flags.FLAGS.checkpoint
+    if not path:
+        raise ValueError(
+            "there is no net to evaluate. Expected --checkpoint=FILE.keras."
+        )
+    output = pathlib.Path(flags.FLAGS.output or pathlib.Path(path).with_suffix(".json"))
+    if output.resolve() == pathlib.Path(path).resolve():
+        raise ValueError(f"--output={output} would overwrite the checkpoint.")
+    dataset = dataloader.load(flags.FLAGS.dataset, flags.FLAGS.data_dir or None)
+    figures = measure(path, flags.FLAGS.teacher_checkpoint, dataset)
+    for name, value in figures.items():
+        text = f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+        print(f"{report.TITLES[name]:32} {text}")
+    files.write_json(
+        output, {"checkpoint": path, "dataset": flags.FLAGS.dataset, **figures}
+    )
+    print(f"saved {output}")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

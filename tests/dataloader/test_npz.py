@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+import dataloader
+
+
+def arrays(**changes):
+    rng = np.random.default_rng(0)
+    return {
+        "train_images": rng.integers(0, 256, (12, 6, 5, 3), np.uint8),
+        "train_labels": np.arange(12) % 3,
+        "test_images": rng.integers(0, 256, (4, 6, 5, 3), np.uint8),
+        "test_labels": np.arange(4) % 3,
+        **changes,
+    }
+
+
+def load(tmp_path, **changes):
+    np.savez(tmp_path / "mine.npz", **arrays(**changes))
+    return dataloader.load(f"npz:{tmp_path}/mine.npz")
+
+
+def test_arrays_arrive_unchanged(tmp_path):
+    dataset = load(tmp_path)
+    np.testing.assert_array_equal(dataset.train.images, arrays()["train_images"])
+    np.testing.assert_array_equal(dataset.test.labels, arrays()["test_labels"])
+    assert dataset.num_classes == 3 and dataset.input_shape == (6, 5, 3)
+    scaled = arrays()["train_images"] / 255
+    np.testing.assert_allclose(dataset.mean, scaled.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(dataset.std, scaled.std((0, 1, 2)), rtol=1e-6)
+    assert dataset.crops and dataset.flips
+
+
+def test_augmentation_can_be_forbidden(tmp_path):
+    dataset = load(tmp_path, flips=False)
+    assert dataset.crops and not dataset.flips
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_images": np.zeros((12, 6, 5, 3))}, "float64"),
+        ({"train_images": np.zeros((12, 6, 5), np.uint8)}, r"\[12, 6, 5\]"),
+        ({"train_labels": np.zeros(11, int)}, "12 integers"),
+        ({"train_labels": np.zeros(12)}, "float64"),
+        ({"test_labels": np.array([-1, 0, 1, 2])}, "the least -1"),
+        ({"test_labels": np.array([0, 1, 2, 3])}, "labels up to 2"),
+        ({"test_images": np.zeros((4, 5, 5, 3), np.uint8)}, "differ in size"),
+    ],
+)
+def test_wrong_arrays(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path, **changes)
+
+
+def test_missing_array(tmp_path):
+    np.savez(tmp_path / "mine.npz", train_images=np.zeros(1))
+    with pytest.raises(ValueError, match="lack train_labels, test_images"):
+        dataloader.load(f"npz:{tmp_path}/mine.npz")
+
+
+@pytest.mark.parametrize("content", [None, b"text"])
+def test_unreadable_file(tmp_path, content):
+    if content:
+        (tmp_path / "mine.npz").write_bytes(content)
+    with pytest.raises(ValueError, match="numpy.savez"):
+        dataloader.load(f"npz:{tmp_path}/mine.npz")

@@ -1,0 +1,141 @@
+import csv
+import os
+
+import numpy as np
+import pytest
+
+from op_utils import metrics_table
+from op_utils.metrics_table import MetricsTable
+from op_utils.observer import Moment
+
+
+def moment(step, phase="distill"):
+    return Moment(phase, step, 100, step, step // 10, 0.1)
+
+
+def row(step, **values):
+    return {"phase": "distill", "epoch": step // 10, "step": step, **values}
+
+
+def add(table, *rows):
+    for values in rows:
+        table.epoch_finished(moment(values["step"]), values)
+
+
+def steps(path):
+    return [int(values["step"]) for values in metrics_table.read(path)]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "metrics.csv"
+
+
+def test_numbers_are_read_back_exactly(path):
+    values = [1 / 3, 1e-300, -0.0, 123456789.123456789, 5e-324, float(np.float32(0.1))]
+    add(MetricsTable(path), *[row(10 * i, loss=v) for i, v in enumerate(values)])
+    found = [float(values["loss"]) for values in metrics_table.read(path)]
+    assert [v.hex() for v in found] == [v.hex() for v in values]
+
+
+def test_numpy_floats_are_written_as_numbers(path):
+    add(MetricsTable(path), row(10, loss=np.float64(1 / 3)))
+    assert metrics_table.read(path)[0]["loss"] == repr(1 / 3)
+
+
+def test_columns_are_the_union_and_cells_may_be_empty(path):
+    add(MetricsTable(path), row(10, hint=1.5), row(20, kl=0.5, note="a, b"))
+    with path.open(newline="") as file:
+        lines = list(csv.reader(file))
+    assert lines == [
+        ["phase", "epoch", "step", "hint", "kl", "note"],
+        ["distill", "1", "10", "1.5", "", ""],
+        ["distill", "2", "20", "", "0.5", "a, b"],
+    ]
+    assert metrics_table.read(path)[1] == {
+        "phase": "distill",
+        "epoch": "2",
+        "step": "20",
+        "kl": "0.5",
+        "note": "a, b",
+    }
+
+
+def test_rows_beyond_the_checkpoint_are_dropped(path):
+    add(MetricsTable(path), *[row(step) for step in (10, 20, 30)])
+    table = MetricsTable(path)
+    table.phase_started(moment(20))
+    add(table, row(30, again=1))
+    assert steps(path) == [10, 20, 30]
+    assert metrics_table.read(path)[-1]["again"] == "1"
+
+
+def test_a_restart_before_the_first_checkpoint_begins_anew(path):
+    add(MetricsTable(path), row(10), row(20))
+    table = MetricsTable(path)
+    table.phase_started(moment(0))
+    add(table, row(10))
+    assert steps(path) == [10]
+
+
+def test_the_next_phase_keeps_the_rows(path):
+    table = MetricsTable(path)
+    table.phase_started(moment(0))
+    add(table, row(10), row(20))
+    table.phase_started(moment(20, "next"))
+    add(table, row(30))
+    assert steps(path) == [10, 20, 30]
+
+
+def test_a_resumed_table_is_the_same_file(path, tmp_path):
+    rows = [row(10, loss=0.1), row(20, loss=1 / 3, kl=2.0), row(30, loss=1e-9)]
+    add(MetricsTable(path), *rows[:2])
+    table = MetricsTable(path)
+    table.phase_started(moment(20))
+    add(table, rows[2])
+    other = tmp_path / "other.csv"
+    add(MetricsTable(other), *rows)
+    assert path.read_bytes() == other.read_bytes()
+
+
+def test_a_crash_while_writing_leaves_the_old_table(path, monkeypatch):
+    table = MetricsTable(path)
+    add(table, row(10))
+
+    def crash(source, target):
+        raise SystemExit
+
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(SystemExit):
+        add(table, row(20))
+    assert steps(path) == [10]
+    assert os.listdir(path.parent) == ["metrics.csv"]
+
+
+def test_the_best_epoch_is_the_first_of_the_best(path):
+    accuracies = [(0.5, 0.4), (0.75, 0.6), (0.75, 0.9), (0.25, 1.0)]
+    add(
+        MetricsTable(path),
+        row(10),
+        *[
+            row(20 + 10 * i, validation_accuracy=validation, test_accuracy=test)
+            for i, (validation, test) in enumerate(accuracies)
+        ],
+    )
+    assert metrics_table.best_epoch(path) == {
+        "epoch": 3,
+        "validation_accuracy": 0.75,
+        "test_accuracy": 0.6,
+    }
+
+
+def test_without_validation_there_is_no_best_epoch(path):
+    add(MetricsTable(path), row(10, test_accuracy=0.5))
+    assert metrics_table.best_epoch(path) is None
+
+
+@pytest.mark.parametrize("content", ["what\nis this\n", "step\nten\n", "step,a\n,1\n"])
+def test_a_foreign_file_is_named(path, content):
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"metrics\.csv is damaged.*step"):
+        MetricsTable(path)

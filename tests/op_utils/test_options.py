@@ -1,0 +1,409 @@
+import dataclasses
+import hashlib
+import inspect
+import json
+import math
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import dataloader
+from op_utils.options import Options
+
+ROOT = pathlib.Path(__file__).parents[2]
+NAN, INF = math.nan, math.inf
+
+# flag: (values in its range, values out of it)
+RANGES = {
+    "data_fraction": ((1e-9, 0.5, 1.0), (0.0, -0.1, 1.01, NAN, INF)),
+    "validation": ((0.0, 0.1, 0.999), (-0.1, 1.0, NAN, INF)),
+    "data_seed": ((0, 2**31 - 1), (-1, 2**31)),
+    "augmentation_period": ((0, 7), (-1,)),
+    "pad_mode": (("zero", "reflect"), ("", "Zero", "same")),
+    "teacher_epochs": ((1, 300), (0, -1)),
+    "teacher_seed": ((0, 2**31 - 1), (-1, 2**31)),
+    "task_weight": ((None, 0.0, 2.5), (-0.1, NAN, INF)),
+    "epochs": ((1, 300), (0, -1)),
+    "init_epochs": ((1, 300), (0, -1)),
+    "init_learning_rate": ((None, 1e-9, 2.0), (0.0, -0.1, NAN, INF)),
+    "batch_size": ((1, 4096), (0, -1)),
+    "learning_rate": ((1e-9, 2.0), (0.0, -0.1, NAN, INF)),
+    "schedule": (("cosine", "step", "constant"), ("", "cos")),
+    "decay_points": (((), (0.5,), (1.0, 250.0)), ((0.0,), (0.5, -1.0), (NAN,), (INF,))),
+    "decay_rate": ((1e-9, 1.0), (0.0, -0.1, 1.01, NAN, INF)),
+    "warmup_epochs": ((0.0, 0.5, 59.9), (-0.1, NAN, INF, 60.0, 61.0)),
+    "weight_decay": ((0.0, 0.1), (-0.1, NAN, INF)),
+    "momentum": ((0.0, 0.9), (-0.1, 1.0, NAN, INF)),
+    "precision": (("float32", "mixed_bfloat16", "mixed_float16"), ("", "float16")),
+    "seed": ((0, 2**31 - 1), (-1, 2**31)),
+    "evaluate_every": ((1, 9), (0, -1)),
+    "log_every": ((1, 9), (0, -1)),
+    "checkpoint_every": ((1, 9), (0, -1)),
+}
+FREE = {
+    "train_dir": "elsewhere",
+    "data_dir": "elsewhere",
+    "evaluate_every": 7,
+    "log_every": 7,
+    "checkpoint_every": 7,
+}
+# Another value of every other option; none is the default.
+OTHERS = {
+    "dataset": "cifar10",
+    "data_fraction": 0.25,
+    "validation": 0.1,
+    "data_seed": 1,
+    "augmentation_period": 4,
+    "pad_mode": "reflect",
+    "teacher": "WRN-16-4",
+    "teacher_epochs": 30,
+    "teacher_seed": 2,
+    "student": "WRN-16-1",
+    "distiller": "AT+VID",
+    "hparam": ("AT.weight=1", "VID.weight=0.1"),
+    "task_weight": 0.5,
+    "epochs": 50,
+    "init_epochs": 20,
+    "init_learning_rate": 0.01,
+    "batch_size": 128,
+    "learning_rate": 0.1,
+    "schedule": "step",
+    "decay_points": (0.3, 0.6),
+    "decay_rate": 0.2,
+    "warmup_epochs": 2.5,
+    "weight_decay": 1e-4,
+    "momentum": 0.8,
+    "nesterov": True,
+    "precision": "mixed_bfloat16",
+    "xla": True,
+    "seed": 3,
+}
+ALWAYS_VALID = {"dataset", "data_dir", "train_dir", "teacher", "teacher_checkpoint"}
+ALWAYS_VALID |= {"student", "distiller", "hparam", "nesterov", "xla"}
+NAMES = {field.name for field in dataclasses.fields(Options)}
+
+
+def test_the_tables_here_are_complete():
+    assert NAMES == RANGES.keys() | ALWAYS_VALID
+    assert NAMES == FREE.keys() | OTHERS.keys() | {"teacher_checkpoint"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, v) for name, (good, _) in RANGES.items() for v in good]
+)
+def test_values_in_range(name, value):
+    assert getattr(Options(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, v) for name, (_, bad) in RANGES.items() for v in bad]
+)
+def test_values_out_of_range_raise(name, value):
+    shown = value[-1] if isinstance(value, tuple) else value
+    with pytest.raises(ValueError, match=rf"--{name}.*Expec.*: --{name}=") as caught:
+        Options(**{name: value})
+    assert str(caught.value).endswith(f"={shown}.")
+
+
+def test_a_long_warmup_names_both_flags():
+    with pytest.raises(ValueError, match=r"--epochs=5\. Received: --warmup_epochs=5"):
+        Options(epochs=5, warmup_epochs=5)
+
+
+def test_the_defaults_are_valid_and_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Options().epochs = 3
+
+
+# config.json and the folder
+
+
+def test_config_has_all_that_decides_the_numbers():
+    config = Options(**FREE, **OTHERS).config()
+    assert config.keys() == NAMES - FREE.keys()
+    assert config["hparam"] == ["AT.weight=1", "VID.weight=0.1"]
+    assert config == json.loads(json.dumps(config)), "as it is read back"
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_options_that_decide_nothing_may_change(name):
+    changed = Options(**{name: FREE[name]})
+    assert changed.config() == Options().config()
+    assert changed.default_train_dir() == Options().default_train_dir()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_options_that_decide_something_change_the_folder(name):
+    changed = Options(**{name: OTHERS[name]})
+    assert changed.config() != Options().config()
+    assert changed.default_train_dir() != Options().default_train_dir()
+
+
+def test_default_train_dir_is_readable_and_stable():
+    settings = Options(dataset="cifar10", student="resnet20", distiller="AT+VID")
+    text = json.dumps(settings.config(), sort_keys=True)
+    key = hashlib.sha256(text.encode()).hexdigest()[:8]
+    assert settings.default_train_dir() == f"runs/cifar10-resnet20-AT+VID-{key}"
+    assert settings.default_train_dir("x") == f"x/cifar10-resnet20-AT+VID-{key}"
+
+
+def test_default_train_dir_is_one_folder_whatever_the_data_set_is_called():
+    path = Options(dataset="folder:../my/images").default_train_dir()
+    assert path.startswith("runs/folder_.._my_images-resnet8-")
+    assert pathlib.Path(path).parent == pathlib.Path("runs")
+
+
+def test_the_teacher_file_counts_by_its_content(tmp_path):
+    one, two = tmp_path / "one.keras", tmp_path / "two.keras"
+    one.write_bytes(b"weights")
+    two.write_bytes(b"weights")
+    settings = [Options(teacher_checkpoint=str(path)) for path in (one, two)]
+    digest = "sha256:" + hashlib.sha256(b"weights").hexdigest()
+    assert settings[0].config()["teacher_checkpoint"] == digest
+    assert settings[0].config() == settings[1].config()
+    two.write_bytes(b"other weights")
+    assert settings[0].config() != settings[1].config()
+
+
+@pytest.mark.parametrize("name", ["missing.keras", ""])
+def test_a_teacher_file_that_cannot_be_read_raises(tmp_path, name):
+    path = tmp_path / name
+    with pytest.raises(ValueError, match=r"cannot read .*Expected a \.keras file"):
+        Options(teacher_checkpoint=str(path)).config()
+
+
+# Teachers
+
+
+def test_uses_teacher():
+    assert Options().uses_teacher
+    assert Options(teacher="", teacher_checkpoint="a.keras").uses_teacher
+    assert not Options(teacher="").uses_teacher
+
+
+def test_without_teacher_nothing_of_a_teacher_counts():
+    plain = Options(distiller="none", teacher="").config()
+    settings = Options(
+        distiller="none",
+        teacher="WRN-16-4",
+        teacher_checkpoint="missing.keras",
+        teacher_epochs=3,
+        teacher_seed=9,
+    )
+    assert settings.without_teacher().config() == plain
+    assert not settings.without_teacher().uses_teacher
+
+
+STUDENTS_OWN = (
+    "student distiller hparam task_weight data_fraction epochs init_epochs "
+    "init_learning_rate seed"
+).split()
+
+
+def test_the_teachers_training():
+    teacher = Options(**FREE, **OTHERS).for_teacher()
+    assert (teacher.student, teacher.epochs, teacher.seed) == ("WRN-16-4", 30, 2)
+    assert (teacher.distiller, teacher.hparam) == ("none", ())
+    assert (teacher.data_fraction, teacher.task_weight) == (1.0, 1.0)
+    assert not teacher.uses_teacher
+    assert teacher.train_dir.startswith("runs/teachers/cifar10-WRN-16-4-none-")
+    shared = OTHERS.keys() - set(STUDENTS_OWN)
+    shared -= {"teacher", "teacher_epochs", "teacher_seed"}
+    for name in shared:
+        assert getattr(teacher, name) == OTHERS[name], name
+
+
+@pytest.mark.parametrize("name", [*STUDENTS_OWN, *FREE])
+def test_the_teacher_does_not_depend_on_the_student(name):
+    value = (OTHERS | FREE)[name]
+    teacher = Options(**{name: value}).for_teacher()
+    assert teacher.config() == Options().for_teacher().config()
+    assert teacher.train_dir == Options().for_teacher().train_dir
+
+
+@pytest.mark.parametrize("name", OTHERS.keys() - set(STUDENTS_OWN))
+def test_the_teacher_depends_on_all_the_rest(name):
+    teacher = Options(**{name: OTHERS[name]}).for_teacher()
+    assert teacher.config() != Options().for_teacher().config()
+
+
+def test_a_teacher_trained_as_a_student_is_the_same_run():
+    """What trains the teacher is a command that anyone may give."""
+    teacher = Options().for_teacher()
+    typed = Options(
+        distiller="none", student="resnet20", task_weight=1.0, teacher=""
+    ).without_teacher()
+    assert typed.config() == teacher.config()
+
+
+def test_a_short_teacher_has_a_shorter_warmup():
+    settings = Options(warmup_epochs=10, teacher_epochs=4)
+    assert settings.for_teacher().warmup_epochs == 2
+    assert Options(warmup_epochs=10).for_teacher().warmup_epochs == 10
+
+
+# What the other packages are told
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_data(empty):
+    settings = Options() if empty else Options(**FREE, **OTHERS)
+    assert settings.data() == {
+        "name": settings.dataset,
+        "data_dir": None if empty else "elsewhere",
+        "batch_size": settings.batch_size,
+        "fraction": settings.data_fraction,
+        "validation": settings.validation,
+        "seed": settings.data_seed,
+        "pad_mode": settings.pad_mode,
+        "period": None if empty else 4,
+    }
+
+
+def test_data_are_what_the_loader_takes():
+    parameters = inspect.signature(dataloader.prepare).parameters
+    assert Options().data().keys() == parameters.keys()
+
+
+def test_recipe():
+    settings = Options(**OTHERS)
+    recipe = settings.recipe(11, (0.5,), (0.25,))
+    assert {name: len(rates) for name, rates in recipe.rates.items()} == {
+        "init": 20 * 11,
+        "train": 50 * 11,
+    }
+    assert (recipe.steps_per_epoch, recipe.mean, recipe.std) == (11, (0.5,), (0.25,))
+    same = NAMES & {field.name for field in dataclasses.fields(recipe)}
+    assert len(same) == 10
+    for name in same:
+        assert getattr(recipe, name) == getattr(settings, name), name
+
+
+@pytest.mark.parametrize("precision", RANGES["precision"][0])
+def test_only_float16_scales_the_loss(precision):
+    recipe = Options(precision=precision).recipe(1, (0.5,), (0.25,))
+    assert recipe.scale_loss == (precision == "mixed_float16")
+
+
+# Flags
+
+
+def with_flags(code, *arguments):
+    """Runs code in a process of its own: absl's flags are global."""
+    prelude = (
+        "import dataclasses, json, sys, types\nfrom absl import flags\n"
+        "from op_utils import option_flags\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", prelude + code, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+ROUND_TRIP = """
+option_flags.define()
+flags.FLAGS(sys.argv)
+print(json.dumps(dataclasses.asdict(option_flags.read())))
+"""
+
+
+def parsed(*arguments):
+    process = with_flags(ROUND_TRIP, *arguments)
+    assert process.returncode == 0, process.stderr
+    values = json.loads(process.stdout)
+    for name in ("hparam", "decay_points"):
+        values[name] = tuple(values[name])
+    return Options(**values)
+
+
+def as_flags(values):
+    for name, value in values.items():
+        if name == "hparam":
+            yield from (f"--hparam={x}" for x in value)
+        elif isinstance(value, tuple):
+            yield f"--{name}={','.join(map(str, value))}"
+        else:
+            yield f"--{name}={value}"
+
+
+def test_flags_without_arguments_are_the_defaults():
+    assert parsed() == Options()
+
+
+def test_every_flag_is_read_back(tmp_path):
+    values = {**FREE, **OTHERS, "teacher_checkpoint": "a.keras"}
+    assert parsed(*as_flags(values)) == Options(**values)
+    flagfile = tmp_path / "flags"
+    flagfile.write_text("\n".join(as_flags(values)))
+    assert parsed(f"--flagfile={flagfile}") == Options(**values)
+
+
+@pytest.mark.parametrize("text", ["", "0.5,", "half"])
+def test_decay_points_are_numbers(text):
+    process = with_flags(ROUND_TRIP, f"--decay_points={text}")
+    assert "flag --decay_points=" in process.stderr
+    assert "a comma-separated list of numbers" in process.stderr
+
+
+def test_flags_as_text_are_read_back():
+    code = """
+option_flags.define()
+flags.FLAGS(["x", "--decay_points=0.25,3", "--hparam=a=1"])
+print(flags.FLAGS.flags_into_string())
+"""
+    text = with_flags(code).stdout
+    assert "--decay_points=0.25,3.0\n" in text
+    assert "--hparam=a=1\n" in text
+
+
+def test_a_script_may_define_some_of_the_flags():
+    code = """
+option_flags.define(only=("dataset", "data_dir"))
+print([f.name for f in flags.FLAGS.flags_by_module_dict()["op_utils.option_flags"]])
+"""
+    assert with_flags(code).stdout == "['dataset', 'data_dir']\n"
+
+
+def test_help_names_the_choices():
+    code = "option_flags.define()\nprint(flags.FLAGS['schedule'].help)"
+    assert with_flags(code).stdout.endswith("One of: cosine, step, constant.\n")
+
+
+NOTES = """
+option_flags.define()
+flags.FLAGS(sys.argv)
+settings = option_flags.read()
+if settings.distiller == "none":
+    settings = settings.without_teacher()
+lengths = ["init", "train"] if settings.distiller == "FitNet" else ["train"]
+option_flags.print_notes(settings, [types.SimpleNamespace(length=x) for x in lengths])
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "noted"),
+    [
+        ([], []),
+        (["--teacher=a", "--teacher_seed=1", "--epochs=5"], []),
+        (
+            ["--distiller=none", "--teacher=a", "--teacher_seed=0"],
+            ["teacher", "teacher_seed"],
+        ),
+        (
+            ["--teacher_checkpoint=a", "--teacher=a", "--teacher_epochs=3"],
+            ["teacher", "teacher_epochs"],
+        ),
+        (["--init_epochs=3"], ["init_epochs"]),
+        (["--init_epochs=3", "--distiller=FitNet"], []),
+        (["--decay_rate=0.5", "--decay_points=3"], ["decay_points", "decay_rate"]),
+        (["--decay_rate=0.5", "--schedule=step"], []),
+    ],
+)
+def test_flags_without_effect_are_noted(arguments, noted):
+    lines = with_flags(NOTES, *arguments).stdout.splitlines()
+    assert [line.split()[1] for line in lines] == [f"--{name}" for name in noted]
+    assert all(" has no effect with --" in line for line in lines)

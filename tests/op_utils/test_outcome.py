@@ -1,0 +1,105 @@
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+
+import dataloader
+from distiller import base
+from op_utils import files, outcome, report
+from op_utils.evaluation import Evaluator
+from op_utils.metrics_table import MetricsTable
+from op_utils.observer import Moment
+from op_utils.options import Options
+from op_utils.run_folder import RunFolder
+from tests.op_utils import tiny
+
+RNG = np.random.default_rng(0)
+SPLIT = dataloader.Split(
+    RNG.integers(0, 256, (9, *tiny.IMAGE_SHAPE), np.uint8),
+    RNG.integers(0, 3, 9).astype(np.int32),
+)
+SIZES = {"parameters": 12, "multiply_accumulates": 24}
+
+
+def make_trainer(*, teacher=True, trains_teacher=False):
+    phase = base.Phase("distill", lambda *_: {}, trains_teacher=trains_teacher)
+    return types.SimpleNamespace(
+        student="never looked at",
+        deployed=tiny.Linear(0),
+        teacher=tiny.Linear(1) if teacher else None,
+        phases=(base.Phase("init", phase.loss, length="init"), phase),
+    )
+
+
+@pytest.fixture
+def evaluator():
+    return Evaluator({"test": SPLIT}, dataloader.eval_batches, (0.5,), (0.25,))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = RunFolder(tmp_path)
+    table = MetricsTable(folder.metrics)
+    for epoch, accuracy in ((1, 0.25), (2, 0.75), (3, 0.5)):
+        row = {"epoch": epoch, "step": epoch, "test_accuracy": accuracy / 2}
+        moment = Moment("distill", epoch, 3, epoch, epoch, 0.1)
+        table.epoch_finished(moment, row | {"validation_accuracy": accuracy})
+    return folder
+
+
+def test_measure(evaluator):
+    trainer = make_trainer()
+    entries = outcome.measure(trainer, evaluator, lambda net: SIZES)
+    assert list(entries) == ["teacher", "student"]
+    for role, net in (("teacher", trainer.teacher), ("student", trainer.deployed)):
+        quality = report.quality(evaluator.logits(net), SPLIT.labels)
+        assert entries[role] == {"net": net.name, **quality, **SIZES}
+
+
+def test_without_a_teacher_there_is_no_entry_for_it(evaluator):
+    entries = outcome.measure(make_trainer(teacher=False), evaluator, lambda _: SIZES)
+    assert list(entries) == ["student"]
+
+
+@pytest.mark.parametrize("trains_teacher", [False, True])
+def test_save(evaluator, folder, trains_teacher, capsys):
+    trainer = make_trainer(trains_teacher=trains_teacher)
+    entries = outcome.measure(trainer, evaluator, lambda net: SIZES)
+    saved = {}
+
+    def save_net(net, path):
+        assert not folder.is_finished, "the result comes last"
+        saved[path.name] = net
+
+    settings = dataclasses.replace(Options(), epochs=3)
+    outcome.save(folder, settings, trainer, entries, save_net)
+    expected = {"student.keras": trainer.deployed}
+    if trains_teacher:
+        expected["teacher.keras"] = trainer.teacher
+    assert saved == expected
+    assert files.read_json(folder.result) == {
+        **entries,
+        "best_on_validation": {
+            "epoch": 2,
+            "validation_accuracy": 0.75,
+            "test_accuracy": 0.375,
+        },
+        "settings": settings.config(),
+        "versions": report.versions(),
+    }
+    out = capsys.readouterr().out
+    assert out.startswith(report.table(entries))
+    assert out.endswith(f"saved {folder.student}\n")
+
+
+def test_a_net_that_cannot_be_saved_leaves_the_run_unfinished(evaluator, folder):
+    trainer = make_trainer()
+    entries = outcome.measure(trainer, evaluator, lambda net: SIZES)
+
+    def fail(net, path):
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        outcome.save(folder, Options(), trainer, entries, fail)
+    assert not folder.is_finished

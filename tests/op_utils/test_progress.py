@@ -1,0 +1,67 @@
+import sys
+
+import pytest
+
+from op_utils.observer import Moment
+from op_utils.progress import Progress
+
+ROW = {"loss": 1.23456, "images_per_second": 1234.5, "train_accuracy": 0.5}
+
+
+def moment(step):
+    return Moment("distill", step, 20, 100 + step, 7, 0.1)
+
+
+def run(progress):
+    progress.phase_started(moment(0))
+    progress.stepped(moment(3))
+    progress.stepped(moment(20))
+    progress.epoch_finished(
+        moment(20), ROW | {"validation_accuracy": 0.25, "test_accuracy": 1.0}
+    )
+    progress.finished()
+
+
+def test_without_a_terminal_there_is_one_line_an_epoch(capsys):
+    run(Progress(64, "student"))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "student: distill epoch 7, loss 1.2346, train 50.00 %, validation 25.00 %, "
+        "test 100.00 %, 1234 images/s"
+    ]
+
+
+def test_accuracies_that_were_not_measured_are_left_out(capsys):
+    progress = Progress(64, "student")
+    progress.phase_started(moment(0))
+    progress.epoch_finished(moment(20), {"loss": 1.0, "images_per_second": 10.0})
+    assert capsys.readouterr().err == (
+        "student: distill epoch 7, loss 1.0000, 10 images/s\n"
+    )
+
+
+def test_a_restart_says_where_it_goes_on(capsys):
+    Progress(64, "teacher").phase_started(moment(13))
+    assert capsys.readouterr().err == "teacher: going on at step 13 of distill\n"
+
+
+@pytest.mark.parametrize("start", [0, 13])
+def test_on_a_terminal_a_bar_counts_images(capsys, monkeypatch, start):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    progress = Progress(64, "student")
+    progress.phase_started(moment(start))
+    progress.stepped(moment(15))
+    progress.finished()
+    err = capsys.readouterr().err
+    assert "student distill" in err
+    assert "960/1.28k" in err  # 15 of 20 steps of 64 images
+
+
+def test_finishing_twice_or_early_is_allowed(capsys):
+    progress = Progress(64, "student")
+    progress.finished()
+    run(progress)
+    progress.finished()
+    progress.message("over")
+    assert capsys.readouterr().err.endswith("student: over\n")

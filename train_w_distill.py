@@ -1,0 +1,151 @@
+"""Trains a teacher if there is none, then distils a student from it.
+
+The bare command does so on scikit-learn's digits. `--helpshort` shows the flags,
+`--list` the methods, nets and data sets. See README.md.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow loads
+
+import dataclasses
+
+import keras
+import numpy as np
+from absl import flags
+
+import dataloader
+import distiller
+import nets
+from nets import profile, saving
+from op_utils import command_line, evaluation, option_flags, outcome
+from op_utils.best_net import BestNet
+from op_utils.metrics_table import MetricsTable
+from op_utils.options import Options
+from op_utils.progress import Progress
+from op_utils.run_folder import RunFolder
+from op_utils.tensorboard import TensorBoard
+from op_utils.trainer import Trainer
+
+option_flags.define()
+flags.DEFINE_bool("list", False, "Show methods with hyperparameters, nets, data sets.")
+
+
+def canonical(settings: Options) -> Options:
+    """The settings with one spelling of every name, so that equal runs are equal."""
+    method = distiller.resolve(settings.distiller, settings.hparam)
+    names = {
+        "distiller": method.name,
+        "hparam": method.settings,
+        "student": nets.canonical_name(settings.student),
+    }
+    if settings.task_weight is None:
+        names["task_weight"] = method.task_weight
+    if not method.uses_teacher:
+        settings = settings.without_teacher()
+    elif settings.teacher_checkpoint:
+        names["teacher"] = ""
+    else:
+        names["teacher"] = nets.canonical_name(settings.teacher)
+    return dataclasses.replace(settings, **names)
+
+
+def build_net(name: str, settings: Options, data, scale_of=None):
+    """A fresh net for these data, which are scaled as for the net `scale_of`."""
+    scale_of = scale_of or data.dataset
+    return nets.build(
+        name,
+        data.dataset.num_classes,
+        data.dataset.input_shape,
+        mean=scale_of.mean,
+        std=scale_of.std,
+        dtype=settings.precision,
+        seed=settings.seed,
+    )
+
+
+def build_pair(settings: Options, data, teacher):
+    """A fresh student and the method for it and this teacher (None: no teacher)."""
+    student = build_net(settings.student, settings, data, scale_of=teacher)
+    keras.utils.set_random_seed(settings.seed)  # for the method's own layers
+    method = distiller.resolve(settings.distiller, settings.hparam)
+    spec = distiller.DataSpec(
+        num_examples=len(data.train),
+        num_classes=data.dataset.num_classes,
+        labels=data.train.labels,
+        batch_size=settings.batch_size,
+    )
+    teacher_taps = {} if teacher is None else teacher.tap_specs
+    return student, method.build(student.tap_specs, teacher_taps, spec)
+
+
+def load_teacher(path, settings: Options, data):
+    """A trained teacher, in this run's precision."""
+    teacher = saving.load(path, dtype=settings.precision)
+    evaluation.check_fits(
+        teacher, data.dataset.num_classes, data.dataset.input_shape, path
+    )
+    return teacher
+
+
+def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
+    """Trains what the settings say and returns the finished run's folder."""
+    data = dataloader.prepare(**settings.data())
+    teacher = None
+    if settings.teacher_checkpoint:
+        teacher = load_teacher(settings.teacher_checkpoint, settings, data)
+    elif settings.teacher:
+        teacher = build_net(settings.teacher, settings, data)
+    # What is wrong shows here, before anything is written or trained for hours.
+    student, method = build_pair(settings, data, teacher)
+    recipe = settings.recipe(data.steps_per_epoch, student.mean, student.std)
+    sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
+    folder = RunFolder(settings.train_dir or settings.default_train_dir())
+    with folder.open(settings.config(), wait=wait):
+        if folder.is_finished:
+            print(f"{role}: {folder.path} is finished, there is nothing to train.")
+            return folder
+        np.savetxt(folder.indices, data.indices, fmt="%d")
+        if settings.teacher:
+            path = train(settings.for_teacher(), role="teacher", wait=True).student
+            teacher = load_teacher(path, settings, data)
+            student, method = build_pair(settings, data, teacher)
+        if role == "student":
+            option_flags.print_notes(settings, method.phases())
+        evaluator = evaluation.Evaluator(
+            data.splits, dataloader.eval_batches, student.mean, student.std
+        )
+        trainer = Trainer(
+            student=student,
+            teacher=teacher,
+            method=method,
+            recipe=recipe,
+            batches=data.batches,
+            evaluate=evaluator.accuracies,
+            checkpoints=folder.checkpoints,
+            observers=(
+                Progress(settings.batch_size, role),
+                MetricsTable(folder.metrics),
+                TensorBoard(folder.tensorboard, settings.config(), sample),
+                BestNet(folder.best_student, saving.save),
+            ),
+        )
+        trainer.run()
+        entries = outcome.measure(trainer, evaluator, profile.sizes)
+        outcome.save(folder, settings, trainer, entries, saving.save)
+    return folder
+
+
+def main() -> None:
+    """Runs what the flags say."""
+    if flags.FLAGS.list:
+        print("\n\n".join(str(method) for method in distiller.describe()))
+        print("\nnets:", ", ".join(nets.names()))
+        print("\ndata sets:", ", ".join(dataloader.names()))
+        return
+    settings = canonical(option_flags.read())
+    train(settings)
+
+
+if __name__ == "__main__":
+    command_line.run(main)
