@@ -44,7 +44,8 @@ def canonical(settings: Options) -> Options:
     if not method.uses_teacher:
         settings = settings.without_teacher()
     elif settings.teacher_checkpoint:
-        names["teacher"] = ""
+        names["teacher_checkpoint"] = settings.teacher_checkpoint
+        settings = settings.without_teacher()
     else:
         names["teacher"] = nets.canonical_name(settings.teacher)
     return dataclasses.replace(settings, **names)
@@ -81,10 +82,8 @@ def build_pair(settings: Options, data, teacher):
 
 def load_teacher(path, settings: Options, data):
     """A trained teacher, in this run's precision."""
-    teacher = saving.load(path, dtype=settings.precision)
-    evaluation.check_fits(
-        teacher, data.dataset.num_classes, data.dataset.input_shape, path
-    )
+    teacher, dataset = saving.load(path, dtype=settings.precision), data.dataset
+    evaluation.check_fits(teacher, dataset.num_classes, dataset.input_shape, path)
     return teacher
 
 
@@ -96,6 +95,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
         teacher = load_teacher(settings.teacher_checkpoint, settings, data)
     elif settings.teacher:
         teacher = build_net(settings.teacher, settings, data)
+        settings.for_teacher().rates(data.steps_per_epoch)
     # What is wrong shows here, before anything is written or trained for hours.
     student, method = build_pair(settings, data, teacher)
     recipe = settings.recipe(data.steps_per_epoch, student.mean, student.std)
@@ -143,8 +143,7 @@ def main() -> None:
         print("\nnets:", ", ".join(nets.names()))
         print("\ndata sets:", ", ".join(dataloader.names()))
         return
-    settings = canonical(option_flags.read())
-    train(settings)
+    train(canonical(option_flags.read()))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from op_utils.observer import Moment, Observer
 class MetricsTable(Observer):
     """Keeps the metrics of all epochs in a CSV file.
 
-    After a restart, rows beyond the checkpoint are dropped and made again.
+    After a restart, rows beyond the checkpoint are made again.
 
     Args:
         path: of the CSV file.
@@ -22,13 +22,9 @@ class MetricsTable(Observer):
         self.path = pathlib.Path(path)
         self.rows: list[dict] = read(path) if self.path.exists() else []
 
-    def phase_started(self, moment: Moment) -> None:
-        """Forgets what the restart will do again."""
-        self.rows = [row for row in self.rows if int(row["step"]) <= moment.step]
-
     def epoch_finished(self, moment: Moment, row: dict) -> None:
-        """Appends the row."""
-        del moment
+        """Appends the row, in place of those made from here on before a restart."""
+        self.rows = [old for old in self.rows if int(old["step"]) < moment.step]
         self.rows.append({key: repr_exact(value) for key, value in row.items()})
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
         text = io.StringIO()

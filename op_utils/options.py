@@ -181,10 +181,14 @@ class Options:
             "period": self.augmentation_period or None,
         }
 
+    def rates(self, steps_per_epoch: int) -> dict:
+        """Learning rates by phase length; ValueError if the schedule cannot be."""
+        return learning_rates(self, steps_per_epoch)
+
     def recipe(self, steps_per_epoch: int, mean, std) -> Recipe:
         """What the trainer needs to know, for data of this size and scale."""
         return Recipe(
-            rates=learning_rates(self, steps_per_epoch),
+            rates=self.rates(steps_per_epoch),
             batch_size=self.batch_size,
             steps_per_epoch=steps_per_epoch,
             mean=mean,

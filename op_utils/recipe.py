@@ -74,8 +74,8 @@ def _decay_epochs(options) -> np.ndarray:
     epochs = points * options.epochs if (points < 1).all() else points
     if (epochs >= options.epochs).any():
         raise ValueError(
-            "A decay point lies beyond the training. Expected shares below 1 or epochs "
-            f"below --epochs={options.epochs}. Received: "
-            f"--decay_points={','.join(f'{point:g}' for point in points)}."
+            "A decay point lies beyond the training. Expected shares below 1, or "
+            f"epochs below {options.epochs}, the length of {options.student}'s. "
+            f"Received: --decay_points={','.join(f'{point:g}' for point in points)}."
         )
     return epochs

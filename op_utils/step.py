@@ -43,6 +43,15 @@ def trained_variables(phase, student, teacher) -> tuple:
     return (*variables, *phase.own)
 
 
+def _checked(terms: dict) -> dict:
+    if "task" in terms:  # Its column in the metrics is the label cross-entropy's.
+        raise ValueError(
+            "A method calls a term as the trainer calls its own. Expected another "
+            f"name than 'task'. Received: terms {', '.join(terms)}."
+        )
+    return dict(terms)
+
+
 class Step:
     """The step of one phase, for a trainer's loop and for Keras' `fit` alike.
 
@@ -92,7 +101,7 @@ class Step:
                     self.teacher(batch["image"], training=True, with_taps=True)
                 )
             student_output = cast_output(self._student(batch, teacher_output))
-            terms = dict(phase.loss(student_output, teacher_output, batch))
+            terms = _checked(phase.loss(student_output, teacher_output, batch))
             task = self._task(batch, student_output, teacher_output)
             losses = [x for x in self._sides(task, terms) if x is not None]
             loss = tf.add_n(losses) if losses else tf.constant(0.0)

@@ -101,7 +101,9 @@ def test_labels_which_are_no_classes(tmp_path):
 
 @pytest.mark.parametrize("name", ["cifar11", "cifar10/nothing", "cifar10:9.9.9", ""])
 def test_unknown_name_lists_the_known_ones(name, tmp_path):
-    with pytest.raises(ValueError, match="one of digits, cifar10.*Received") as info:
+    with pytest.raises(
+        ValueError, match="one of digits, npz:PATH, cifar10.*Received"
+    ) as info:
         dataloader.load(name, data_dir=tmp_path)
     assert f"name={name!r}" in str(info.value)
     assert all(known in str(info.value) for known in dataloader.names())

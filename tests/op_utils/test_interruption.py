@@ -112,6 +112,7 @@ def test_signals_that_come_together_are_one():
         """
         for _ in range(2):
             signal.raise_signal(signal.SIGTERM)  # at once: the kernel merges none
+        time.sleep(0.3)
         print(signals.received, flush=True)
         time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGTERM)

@@ -95,6 +95,15 @@ def test_calibration_error_equals_a_naive_one(bins):
     assert found > 0.01
 
 
+@pytest.mark.parametrize("low", [0.4, 0.5])
+def test_bins_are_kept_apart_and_closed_above(low):
+    """A right and a wrong example would cancel in one bin; 0.5 is in the lower one."""
+    rest = 1 - low
+    probabilities = np.array([[low, 0.5 * rest, 0.5 * rest], [0.05, 0.05, 0.9]])
+    found = metrics.expected_calibration_error(np.log(probabilities), np.zeros(2), 2)
+    np.testing.assert_allclose(found, ((1 - low) + 0.9) / 2, rtol=1e-9)
+
+
 def test_calibration_error_of_sure_nets():
     sure = 1e3 * np.eye(4)
     right, wrong = np.arange(4), (np.arange(4) + 1) % 4

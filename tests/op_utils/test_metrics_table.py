@@ -61,21 +61,21 @@ def test_columns_are_the_union_and_cells_may_be_empty(path):
     }
 
 
-def test_rows_beyond_the_checkpoint_are_dropped(path):
-    add(MetricsTable(path), *[row(step) for step in (10, 20, 30)])
+@pytest.mark.parametrize("step", [10, 20, 30, 40])
+def test_rows_beyond_the_checkpoint_are_made_again(path, step):
+    """Also the row at it, if the restart repeats the evaluation of that epoch."""
+    add(MetricsTable(path), *[row(step, first=1) for step in (10, 20, 30, 40)])
     table = MetricsTable(path)
-    table.phase_started(moment(20))
-    add(table, row(30, again=1))
-    assert steps(path) == [10, 20, 30]
-    assert metrics_table.read(path)[-1]["again"] == "1"
+    table.phase_started(moment(step - 7))
+    add(table, row(step, again=1))
+    assert steps(path) == list(range(10, step + 1, 10))
+    rows = metrics_table.read(path)
+    assert [list(values)[-1] for values in rows[:-1]] == ["first"] * (step // 10 - 1)
+    assert rows[-1] == {"phase": "distill", **as_text(row(step, again=1))}
 
 
-def test_a_restart_before_the_first_checkpoint_begins_anew(path):
-    add(MetricsTable(path), row(10), row(20))
-    table = MetricsTable(path)
-    table.phase_started(moment(0))
-    add(table, row(10))
-    assert steps(path) == [10]
+def as_text(values):
+    return {name: str(value) for name, value in values.items()}
 
 
 def test_the_next_phase_keeps_the_rows(path):

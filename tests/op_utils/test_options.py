@@ -4,8 +4,6 @@ import inspect
 import json
 import math
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
@@ -223,7 +221,7 @@ def test_the_teacher_does_not_depend_on_the_student(name):
     assert teacher.train_dir == Options().for_teacher().train_dir
 
 
-@pytest.mark.parametrize("name", OTHERS.keys() - set(STUDENTS_OWN))
+@pytest.mark.parametrize("name", sorted(OTHERS.keys() - set(STUDENTS_OWN)))
 def test_the_teacher_depends_on_all_the_rest(name):
     teacher = Options(**{name: OTHERS[name]}).for_teacher()
     assert teacher.config() != Options().for_teacher().config()
@@ -285,125 +283,3 @@ def test_recipe():
 def test_only_float16_scales_the_loss(precision):
     recipe = Options(precision=precision).recipe(1, (0.5,), (0.25,))
     assert recipe.scale_loss == (precision == "mixed_float16")
-
-
-# Flags
-
-
-def with_flags(code, *arguments):
-    """Runs code in a process of its own: absl's flags are global."""
-    prelude = (
-        "import dataclasses, json, sys, types\nfrom absl import flags\n"
-        "from op_utils import option_flags\n"
-    )
-    return subprocess.run(
-        [sys.executable, "-c", prelude + code, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-
-
-ROUND_TRIP = """
-option_flags.define()
-flags.FLAGS(sys.argv)
-print(json.dumps(dataclasses.asdict(option_flags.read())))
-"""
-
-
-def parsed(*arguments):
-    process = with_flags(ROUND_TRIP, *arguments)
-    assert process.returncode == 0, process.stderr
-    values = json.loads(process.stdout)
-    for name in ("hparam", "decay_points"):
-        values[name] = tuple(values[name])
-    return Options(**values)
-
-
-def as_flags(values):
-    for name, value in values.items():
-        if name == "hparam":
-            yield from (f"--hparam={x}" for x in value)
-        elif isinstance(value, tuple):
-            yield f"--{name}={','.join(map(str, value))}"
-        else:
-            yield f"--{name}={value}"
-
-
-def test_flags_without_arguments_are_the_defaults():
-    assert parsed() == Options()
-
-
-def test_every_flag_is_read_back(tmp_path):
-    values = {**FREE, **OTHERS, "teacher_checkpoint": "a.keras"}
-    assert parsed(*as_flags(values)) == Options(**values)
-    flagfile = tmp_path / "flags"
-    flagfile.write_text("\n".join(as_flags(values)))
-    assert parsed(f"--flagfile={flagfile}") == Options(**values)
-
-
-@pytest.mark.parametrize("text", ["", "0.5,", "half"])
-def test_decay_points_are_numbers(text):
-    process = with_flags(ROUND_TRIP, f"--decay_points={text}")
-    assert "flag --decay_points=" in process.stderr
-    assert "a comma-separated list of numbers" in process.stderr
-
-
-def test_flags_as_text_are_read_back():
-    code = """
-option_flags.define()
-flags.FLAGS(["x", "--decay_points=0.25,3", "--hparam=a=1"])
-print(flags.FLAGS.flags_into_string())
-"""
-    text = with_flags(code).stdout
-    assert "--decay_points=0.25,3.0\n" in text
-    assert "--hparam=a=1\n" in text
-
-
-def test_a_script_may_define_some_of_the_flags():
-    code = """
-option_flags.define(only=("dataset", "data_dir"))
-print([f.name for f in flags.FLAGS.flags_by_module_dict()["op_utils.option_flags"]])
-"""
-    assert with_flags(code).stdout == "['dataset', 'data_dir']\n"
-
-
-def test_help_names_the_choices():
-    code = "option_flags.define()\nprint(flags.FLAGS['schedule'].help)"
-    assert with_flags(code).stdout.endswith("One of: cosine, step, constant.\n")
-
-
-NOTES = """
-option_flags.define()
-flags.FLAGS(sys.argv)
-settings = option_flags.read()
-if settings.distiller == "none":
-    settings = settings.without_teacher()
-lengths = ["init", "train"] if settings.distiller == "FitNet" else ["train"]
-option_flags.print_notes(settings, [types.SimpleNamespace(length=x) for x in lengths])
-"""
-
-
-@pytest.mark.parametrize(
-    ("arguments", "noted"),
-    [
-        ([], []),
-        (["--teacher=a", "--teacher_seed=1", "--epochs=5"], []),
-        (
-            ["--distiller=none", "--teacher=a", "--teacher_seed=0"],
-            ["teacher", "teacher_seed"],
-        ),
-        (
-            ["--teacher_checkpoint=a", "--teacher=a", "--teacher_epochs=3"],
-            ["teacher", "teacher_epochs"],
-        ),
-        (["--init_epochs=3"], ["init_epochs"]),
-        (["--init_epochs=3", "--distiller=FitNet"], []),
-        (["--decay_rate=0.5", "--decay_points=3"], ["decay_points", "decay_rate"]),
-        (["--decay_rate=0.5", "--schedule=step"], []),
-    ],
-)
-def test_flags_without_effect_are_noted(arguments, noted):
-    lines = with_flags(NOTES, *arguments).stdout.splitlines()
-    assert [line.split()[1] for line in lines] == [f"--{name}" for name in noted]
-    assert all(" has no effect with --" in line for line in lines)

@@ -730,13 +730,41 @@ def test_signal_during_an_evaluation_stops_it(tmp_path, straight):
     """The epoch is saved as trained but not evaluated; the restart catches up."""
 
     def slow_evaluation(net, check):
-        os.kill(os.getpid(), signal.SIGTERM)
+        terminate()
         check()
         raise AssertionError("the evaluation went on")
 
+    step = INIT_STEPS + PER_EPOCH
     for _ in range(2):  # The second one is stopped in the same evaluation.
+        run = make(tmp_path, evaluation=slow_evaluation)
         with pytest.raises(Interrupted):
-            make(tmp_path, evaluation=slow_evaluation)()
-        position, _ = read(Checkpoints(tmp_path / "checkpoints").newest(print)[0])
+            run()
+        position, _ = run.saved
         assert position["step"] == PER_EPOCH and position["epoch_is_open"]
-    assert_same(make(tmp_path, seed=5)(), straight)
+        assert len(run.rows) == 2
+    # One that is killed after it has caught up has to do so again.
+    with pytest.raises(Killed):
+        make(tmp_path, At(step + 1, kill), seed=5, log_every=1)()
+    run = make(tmp_path, seed=5)()
+    assert [m.step for (m,) in run.seen.of("phase_started")] == [step]
+    assert_same(run, straight)
+
+
+def test_signal_during_the_last_evaluation_stops_it(tmp_path):
+    """Then there is no later step that could save the epoch as evaluated."""
+
+    def slow_evaluation(net, check):
+        terminate()
+        check()
+
+    def started(evaluation):
+        settings = {"evaluate_every": 3, "method": tiny.Method()}
+        return make(tmp_path, evaluation=evaluation, **settings)
+
+    with pytest.raises(Interrupted):
+        started(slow_evaluation)()
+    for _ in range(2):
+        run = started(evaluate)()
+        assert run.seen.of("stepped") == []
+        steps = [(row["step"], "test_accuracy" in row) for row in run.rows]
+        assert steps == [("5", False), ("10", False), ("15", True)]

@@ -1,0 +1,169 @@
+import dataclasses
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from op_utils.options import Options
+
+ROOT = pathlib.Path(__file__).parents[2]
+# One value for every flag; none is the default.
+VALUES = {
+    "train_dir": "elsewhere",
+    "dataset": "cifar10",
+    "data_dir": "elsewhere",
+    "data_fraction": 0.25,
+    "validation": 0.1,
+    "data_seed": 1,
+    "augmentation_period": 4,
+    "pad_mode": "reflect",
+    "teacher": "WRN-16-4",
+    "teacher_checkpoint": "a.keras",
+    "teacher_epochs": 30,
+    "teacher_seed": 2,
+    "student": "WRN-16-1",
+    "distiller": "AT+VID",
+    "hparam": ("AT.weight=1", "VID.weight=0.1"),
+    "task_weight": 0.5,
+    "epochs": 50,
+    "init_epochs": 20,
+    "init_learning_rate": 0.01,
+    "batch_size": 128,
+    "learning_rate": 0.1,
+    "schedule": "step",
+    "decay_points": (0.3, 0.6),
+    "decay_rate": 0.2,
+    "warmup_epochs": 2.5,
+    "weight_decay": 1e-4,
+    "momentum": 0.8,
+    "nesterov": True,
+    "precision": "mixed_bfloat16",
+    "xla": True,
+    "seed": 3,
+    "evaluate_every": 7,
+    "log_every": 8,
+    "checkpoint_every": 9,
+}
+
+
+def with_flags(code, *arguments):
+    """Runs code in a process of its own: absl's flags are global."""
+    prelude = (
+        "import dataclasses, json, sys, types\nfrom absl import flags\n"
+        "from op_utils import option_flags\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", prelude + code, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+ROUND_TRIP = """
+option_flags.define()
+flags.FLAGS(sys.argv)
+print(json.dumps(dataclasses.asdict(option_flags.read())))
+"""
+
+
+def parsed(*arguments):
+    process = with_flags(ROUND_TRIP, *arguments)
+    assert process.returncode == 0, process.stderr
+    values = json.loads(process.stdout)
+    for name in ("hparam", "decay_points"):
+        values[name] = tuple(values[name])
+    return Options(**values)
+
+
+def as_flags(values):
+    for name, value in values.items():
+        if name == "hparam":
+            yield from (f"--hparam={x}" for x in value)
+        elif isinstance(value, tuple):
+            yield f"--{name}={','.join(map(str, value))}"
+        else:
+            yield f"--{name}={value}"
+
+
+def test_flags_without_arguments_are_the_defaults():
+    assert parsed() == Options()
+
+
+def test_every_flag_is_read_back(tmp_path):
+    defaults = {field.name: field.default for field in dataclasses.fields(Options)}
+    assert VALUES.keys() == defaults.keys()
+    assert not [name for name, value in VALUES.items() if value == defaults[name]]
+    assert parsed(*as_flags(VALUES)) == Options(**VALUES)
+    flagfile = tmp_path / "flags"
+    flagfile.write_text("\n".join(as_flags(VALUES)))
+    assert parsed(f"--flagfile={flagfile}") == Options(**VALUES)
+
+
+@pytest.mark.parametrize("text", ["", "0.5,", "half"])
+def test_decay_points_are_numbers(text):
+    process = with_flags(ROUND_TRIP, f"--decay_points={text}")
+    assert "flag --decay_points=" in process.stderr
+    assert "a comma-separated list of numbers" in process.stderr
+
+
+def test_flags_as_text_are_read_back():
+    code = """
+option_flags.define()
+flags.FLAGS(["x", "--decay_points=0.25,3", "--hparam=a=1"])
+print(flags.FLAGS.flags_into_string())
+"""
+    text = with_flags(code).stdout
+    assert "--decay_points=0.25,3.0\n" in text
+    assert "--hparam=a=1\n" in text
+
+
+def test_a_script_may_define_some_of_the_flags():
+    code = """
+option_flags.define(only=("dataset", "data_dir"))
+print([f.name for f in flags.FLAGS.flags_by_module_dict()["op_utils.option_flags"]])
+"""
+    assert with_flags(code).stdout == "['dataset', 'data_dir']\n"
+
+
+def test_help_names_the_choices():
+    code = "option_flags.define()\nprint(flags.FLAGS['schedule'].help)"
+    assert with_flags(code).stdout.endswith("One of: cosine, step, constant.\n")
+
+
+NOTES = """
+option_flags.define()
+flags.FLAGS(sys.argv)
+settings = option_flags.read()
+if settings.distiller == "none":
+    settings = settings.without_teacher()
+lengths = ["init", "train"] if settings.distiller == "FitNet" else ["train"]
+option_flags.print_notes(settings, [types.SimpleNamespace(length=x) for x in lengths])
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "noted"),
+    [
+        ([], []),
+        (["--teacher=a", "--teacher_seed=1", "--epochs=5"], []),
+        (
+            ["--distiller=none", "--teacher=a", "--teacher_seed=0"],
+            ["teacher", "teacher_seed"],
+        ),
+        (
+            ["--teacher_checkpoint=a", "--teacher=a", "--teacher_epochs=3"],
+            ["teacher", "teacher_epochs"],
+        ),
+        (["--init_epochs=3"], ["init_epochs"]),
+        (["--init_epochs=3", "--distiller=FitNet"], []),
+        (["--decay_rate=0.5", "--decay_points=3"], ["decay_points", "decay_rate"]),
+        (["--decay_rate=0.5", "--schedule=step"], []),
+    ],
+)
+def test_flags_without_effect_are_noted(arguments, noted):
+    lines = with_flags(NOTES, *arguments).stdout.splitlines()
+    assert [line.split()[1] for line in lines] == [f"--{name}" for name in noted]
+    assert all(" has no effect with --" in line for line in lines)

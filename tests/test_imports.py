@@ -1,0 +1,72 @@
+"""Who may import whom, so that packages stay usable and testable by themselves."""
+
+import ast
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+PACKAGES = {"nets", "distiller", "op_utils", "dataloader"}
+
+# Package -> beginnings of the project's modules that it may import, but its own.
+ALLOWED = {
+    "nets": (),
+    "dataloader": (),
+    "op_utils": (),
+    "distiller": (
+        "nets.taps",
+        *(f"op_utils.{x}" for x in ("attention", "connectors", "divergence")),
+        *(f"op_utils.{x}" for x in ("norms", "pooling")),
+    ),
+}
+
+# Parts of op_utils that methods use: pure, so they know nothing of the training.
+PURE = ("attention", "connectors", "divergence", "metrics", "norms", "pooling")
+
+
+def imported(path: pathlib.Path) -> set[str]:
+    """Modules of the project that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] in PACKAGES}
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_packages_keep_their_distance(package):
+    allowed = (f"{package}.", *ALLOWED[package])
+    files = sorted((ROOT / package).glob("**/*.py"))
+    assert files
+    for path in files:
+        strangers = [n for n in imported(path) if not n.startswith((package, *allowed))]
+        assert not strangers, f"{path.relative_to(ROOT)} imports {strangers}"
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_shared_mathematics_knows_nothing_of_the_training(name):
+    found = imported(ROOT / f"op_utils/{name}.py")
+    assert found <= {n for n in found if n.split(".")[1] in PURE}
+
+
+def test_op_utils_init_is_empty():
+    assert (ROOT / "op_utils/__init__.py").read_text() == ""
+
+
+def test_only_scripts_and_flag_modules_know_flags():
+    known = {"command_line.py", "option_flags.py", "curves.py"}
+    users = {
+        path.name
+        for package in PACKAGES
+        for path in (ROOT / package).glob("**/*.py")
+        if "import flags" in path.read_text() or "absl import app" in path.read_text()
+    }
+    assert users == known
+
+
+def test_scripts_stay_short():
+    for script in ("train_w_distill.py", "test.py"):
+        assert len((ROOT / script).read_text().splitlines()) <= 150
