@@ -61,8 +61,12 @@ def main() -> None:
             "there is no net to evaluate. Expected --checkpoint=FILE.keras."
         )
     output = pathlib.Path(flags.FLAGS.output or pathlib.Path(path).with_suffix(".json"))
-    if output.resolve() == pathlib.Path(path).resolve():
-        raise ValueError(f"--output={output} would overwrite the checkpoint.")
+    is_json, mark = output.suffix == ".json", "expected_calibration_error"
+    if not is_json or (output.exists() and mark not in files.read_json(output)):
+        raise ValueError(
+            "the figures would overwrite something else. Expected a new .json file or "
+            f"one of an earlier evaluation. Received: --output={output}."
+        )
     dataset = dataloader.load(flags.FLAGS.dataset, flags.FLAGS.data_dir or None)
     figures = measure(path, flags.FLAGS.teacher_checkpoint, dataset)
     for name, value in figures.items():

@@ -25,7 +25,7 @@ def load(path: str) -> Dataset:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"Cannot read the data. Expected a file written by numpy.savez. "
             f"Received: dataset=npz:{path} ({error})."
@@ -48,6 +48,12 @@ def load(path: str) -> Dataset:
             "The test split has a class that the training split lacks. Expected "
             f"labels up to {train.labels.max()}. Received: {test.labels.max()}."
         )
+    if train.labels.max() >= len(train):
+        raise ValueError(
+            "There are more classes than training images. Expected labels from 0 to "
+            f"the number of classes - 1. Received: labels up to {train.labels.max()}, "
+            f"{len(train)} images."
+        )
     mean, std = pixel_statistics(train.images)
     return Dataset(
         name=f"npz:{path}",
@@ -69,7 +75,8 @@ def _split(name: str, arrays: dict, path: str) -> Split:
             f"Received: {images.dtype} {list(images.shape)}."
         )
     is_integer = np.issubdtype(labels.dtype, np.integer)
-    if not is_integer or labels.shape != images.shape[:1] or labels.min() < 0:
+    fits = is_integer and labels.shape == images.shape[:1]
+    if not fits or labels.min() < 0 or labels.max() >= 2**31 - 1:
         raise ValueError(
             f"{name}_labels of npz:{path} do not fit the images. Expected "
             f"{len(images)} integers from 0. Received: {labels.dtype} "

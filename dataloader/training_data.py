@@ -1,6 +1,8 @@
 """A data set cut up for one run: training subset, validation split, test split."""
 
 import dataclasses
+import functools
+import hashlib
 
 import numpy as np
 import tensorflow as tf
@@ -43,6 +45,16 @@ class TrainingData:
         """What accuracies are measured on, by name; only what is not empty."""
         splits = {"validation": self.validation, "test": self.dataset.test}
         return {name: split for name, split in splits.items() if len(split)}
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of all images and labels: a name alone does not say what they are."""
+        digest = hashlib.sha256()
+        for split in (self.dataset.train, self.dataset.test):
+            for array in (split.images, split.labels):
+                digest.update(f"{array.dtype}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
 
     def batches(
         self, first_epoch: int, num_epochs: int, skip_batches: int

@@ -114,6 +114,10 @@ class AT(base.Distiller):
         hyperparameters.check_choice(typing.get_args(Variant), variant=variant)
         hyperparameters.check_not_negative(weight=weight)
         hyperparameters.check_positive(p=p, epsilon=epsilon)
+        if p > 64:  # The graph holds p products.
+            raise ValueError(
+                f"p is out of range. Expected at most 64. Received: p={p}."
+            )
         if p < 1 or (variant == "AT" and p != int(p)):
             raise ValueError(
                 "F^p has no real value for F < 0 unless p is an integer, and below 1 "

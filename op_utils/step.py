@@ -104,9 +104,15 @@ class Step:
             terms = _checked(phase.loss(student_output, teacher_output, batch))
             task = self._task(batch, student_output, teacher_output)
             losses = [x for x in self._sides(task, terms) if x is not None]
-            loss = tf.add_n(losses) if losses else tf.constant(0.0)
+            if not losses:
+                raise ValueError(
+                    f"phase '{phase.name}' has nothing to learn from. Expected a "
+                    "term of the method or a label loss. Received: no term and a task "
+                    f"weight of {self.task_weight}."
+                )
+            loss = tf.add_n(losses)
             scaled = [self.optimizer.scale(x) for x in losses]
-            total = tf.add_n(scaled) if scaled else loss
+            total = tf.add_n(scaled)
         variables = self.optimizer.trained
         if phase.combine is None or len(losses) < 2:
             gradients = tape.gradient(total, variables)

@@ -58,6 +58,8 @@ BAD_FLAGS = {
     "--pad_mode=same": "reflect",
     "--nesterov=perhaps": "nesterov",
     "--epoch=3": "epoch",
+    "--distiller=none --task_weight=0": "nothing to learn",
+    "--distiller=AT --hparam=p=1e9": "p=1000000000",
     "--teacher_checkpoint=absent.keras": "absent.keras",
     "--flagfile=absent.flags": "absent.flags",
     "--train_dir=/proc/run": "/proc/run",
@@ -142,10 +144,12 @@ def test_folder_of_another_version(tmp_path):
         ("--checkpoint=absent.keras", "absent.keras"),
         ("--checkpoint=absent.h5", ".keras"),
         ("--checkpoint=a.keras --output=a.keras", "overwrite"),
+        ("--checkpoint=config.keras", "overwrite"),
         ("--checkpoint=a.keras --dataset=nothing", "nothing"),
         ("--chekpoint=a.keras", "chekpoint"),
     ],
 )
 def test_bad_evaluation(arguments, word, tmp_path):
+    (tmp_path / "config.json").write_text("{}")  # the default output of config.keras
     finished = commands.run("test.py", *arguments.split(), cwd=tmp_path)
     assert_one_clear_line(finished, word)

@@ -45,6 +45,8 @@ def test_augmentation_can_be_forbidden(tmp_path):
         ({"train_labels": np.zeros(12)}, "float64"),
         ({"test_labels": np.array([-1, 0, 1, 2])}, "the least -1"),
         ({"test_labels": np.array([0, 1, 2, 3])}, "labels up to 2"),
+        ({"train_labels": np.full(12, 2**32 + 1)}, "12 integers"),
+        ({"train_labels": np.full(12, 12)}, "more classes"),
         ({"test_images": np.zeros((4, 5, 5, 3), np.uint8)}, "differ in size"),
     ],
 )
@@ -59,9 +61,9 @@ def test_missing_array(tmp_path):
         dataloader.load(f"npz:{tmp_path}/mine.npz")
 
 
-@pytest.mark.parametrize("content", [None, b"text"])
+@pytest.mark.parametrize("content", [None, b"text", b""])
 def test_unreadable_file(tmp_path, content):
-    if content:
+    if content is not None:
         (tmp_path / "mine.npz").write_bytes(content)
     with pytest.raises(ValueError, match="numpy.savez"):
         dataloader.load(f"npz:{tmp_path}/mine.npz")
