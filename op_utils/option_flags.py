@@ -1,6 +1,7 @@
 """The command line of the settings: one absl flag for each field of `Options`."""
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 
 from absl import flags
@@ -51,6 +52,8 @@ def define(only: tuple[str, ...] | None = None) -> None:
             )  # fmt: skip
         else:
             define[field.type](name, field.default, words)
+        # --helpshort shows the key flags of the script that runs.
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
 
 def read() -> Options:

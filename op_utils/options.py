@@ -59,7 +59,7 @@ class Options:
         "settings under runs/.",
         is_number_free=True,
     )
-    dataset: str = _option("digits", "digits, or the name of a TFDS data set.")
+    dataset: str = _option("digits", "digits, npz:FILE, or a name that TFDS knows.")
     data_dir: str = _option(
         "", "Where TFDS data sets are prepared.", is_number_free=True
     )
