@@ -4,7 +4,6 @@ import signal
 import sys
 from collections.abc import Callable
 
-import tensorflow as tf
 from absl import app, flags, logging
 
 from op_utils.interruption import Interrupted
@@ -49,8 +48,8 @@ def _guarded(main):
         if logging.get_verbosity() > logging.INFO:
             raise
         _fail(str(error), BAD_INPUT)
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        _fail(f"the run does not fit into memory: {str(error).splitlines()[0]}", FAILED)
+    except MemoryError as error:
+        _fail(f"the run does not fit into memory: {error}", FAILED)
     except NonFiniteLoss as error:
         _fail(str(error), FAILED)
     except KeyboardInterrupt:  # Where nothing is trained.
