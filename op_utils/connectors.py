@@ -107,3 +107,50 @@ class ConvConnector(keras.layers.Layer):
             maps = layer(maps)
         maps = self.norm(maps, training=training)
         return tf.nn.relu(maps) if self.relu else maps
+
+
+class PointwiseConnector(keras.layers.Layer):
+    """1x1 convolution without bias and batch norm to the teacher's channels.
+
+    Source: the connector of Heo et al., A Comprehensive Overhaul of Feature
+    Distillation, https://arxiv.org/abs/1904.01866, section 3.
+
+    Args:
+        student_channels: channels of the maps that come in.
+        teacher_channels: channels of the result.
+        name: of the layer.
+    """
+
+    def __init__(self, student_channels: int, teacher_channels: int, *, name=None):
+        super().__init__(dtype="float32", name=name)
+        self.student_channels = student_channels
+        self.convolution = keras.layers.Conv2D(
+            teacher_channels,
+            1,
+            use_bias=False,
+            # As the authors' code: normal, variance 2 / (output channels).
+            kernel_initializer=keras.initializers.VarianceScaling(
+                2.0, "fan_out", "untruncated_normal"
+            ),
+            dtype="float32",
+            name="convolution",
+        )
+        self.norm = keras.layers.BatchNormalization(
+            momentum=0.9, epsilon=1e-5, dtype="float32", name="norm"
+        )
+        self.build((None, None, None, student_channels))
+
+    def build(self, input_shape):
+        """Creates the variables."""
+        self.convolution.build(input_shape)
+        self.norm.build(self.convolution.compute_output_shape(input_shape))
+        self.built = True
+
+    def call(self, maps, training=True) -> tf.Tensor:
+        """Maps [B, H, W, Cs] to [B, H, W, Ct].
+
+        Args:
+            maps: the student's.
+            training: whether the batch norm uses and updates batch statistics.
+        """
+        return self.norm(self.convolution(maps), training=training)

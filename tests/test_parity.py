@@ -1,11 +1,10 @@
 """Losses and gradients against float64 vectors of published definitions.
 
 `PARITY_DIR=... pytest tests/test_parity.py` reads other vectors than the copy in
-tests/data/parity. What a file holds: FORMAT.md there.
+tests/data/parity. Each method's adapters are in its own test file, as `PARITY`.
 """
 
-import dataclasses
-import json
+import importlib
 import os
 import pathlib
 
@@ -14,8 +13,8 @@ import pytest
 import tensorflow as tf
 
 import distiller
-from distiller import at, fitnet, soft_logits, vid
-from nets.taps import Output, TapSpec
+from distiller import registry
+from tests import vectors
 
 DIRECTORY = pathlib.Path(
     os.environ.get("PARITY_DIR") or pathlib.Path(__file__).parent / "data" / "parity"
@@ -34,146 +33,19 @@ METHOD_OF_FOLDER = {
 }
 
 
-@dataclasses.dataclass
-class Vector:
-    """One file: meta data, inputs by kind, and what is expected."""
-
-    meta: dict
-    inputs: dict[str, dict[str, tf.Tensor]]
-    expected: dict[str, np.ndarray]
-
-    @property
-    def student(self):
-        return self.inputs["student"]
-
-    @property
-    def teacher(self):
-        return self.inputs["teacher"]
-
-    @property
-    def param(self):
-        return self.inputs["param"]
-
-    @property
-    def hyperparameters(self):
-        return self.meta["hyperparameters"]
-
-    def levels(self):
-        """Names of the features: `feature`, or `feature_0`, `feature_1`, ..."""
-        return sorted(
-            (name for name in self.student if name.startswith("feature")),
-            key=lambda name: int(name.partition("_")[2] or 0),
-        )
+def adapters() -> dict:
+    """Folder -> adapter, from the test files of all methods."""
+    found = {}
+    for name in distiller.names():
+        module = registry.method_class(name).__module__.rpartition(".")[2]
+        tests = importlib.import_module(f"tests.distiller.test_{module}")
+        for folder, adapter in getattr(tests, "PARITY", {}).items():
+            assert folder not in found, f"two methods have an adapter to {folder}/"
+            found[folder] = adapter
+    return found
 
 
-def read(path) -> Vector:
-    inputs = {"student": {}, "teacher": {}, "param": {}, "other": {}}
-    expected = {}
-    with np.load(path, allow_pickle=False) as file:
-        meta = json.loads(str(file["meta"]))
-        for key in file.files:
-            kind, _, name = key.partition("/")
-            if kind in ("loss", "grad", "updated", "output"):
-                expected[key] = file[key]
-            elif kind in ("student", "teacher", "param"):
-                inputs[kind][name] = tf.constant(file[key])
-            elif key != "meta":
-                inputs["other"][key] = tf.constant(file[key])
-    return Vector(meta, inputs, expected)
-
-
-# Adapters: vector -> (compute, variables). compute() gives all expected results but
-# the gradients, by their keys; variables are those that stand for `param/<name>`,
-# where a class owns them. They only rename and reshape.
-
-
-def kd(vector):
-    def compute():
-        return {
-            "loss": soft_logits.soft_logits_loss(
-                vector.student["logits"],
-                vector.teacher["logits"],
-                vector.hyperparameters["temperature"],
-            )
-        }
-
-    return compute, {}
-
-
-def hint(vector):
-    def compute():
-        s, t = vector.student["feature"], vector.teacher["feature"]
-        return {"loss": fitnet.hint_loss(s, t)}
-
-    return compute, {}
-
-
-def attention(vector):
-    return _gaps(vector, "level", at.attention_gaps, p=vector.hyperparameters["p"])
-
-
-def summed_attention(vector):
-    given = vector.hyperparameters
-    assert given["layer_reduction"] == "mean", "the only one that is published"
-    return _gaps(
-        vector,
-        "layer",
-        at.summed_attention_gaps,
-        p=given["p"],
-        epsilon=given["epsilon"],
-    )
-
-
-def _gaps(vector, part, function, **hyperparameters):
-    def compute():
-        levels = vector.levels()
-        students = [vector.student[name] for name in levels]
-        teachers = [vector.teacher[name] for name in levels]
-        gaps = function(students, teachers, **hyperparameters)
-        parts = {f"loss/{part}_{i}": gap for i, gap in enumerate(gaps)}
-        return {"loss": tf.add_n(gaps), **parts}
-
-    return compute, {}
-
-
-def information(vector):
-    given = vector.hyperparameters
-    levels = vector.levels()
-    method = vid.VID(
-        _specs(vector.student, levels),
-        _specs(vector.teacher, levels),
-        None,
-        taps=tuple(levels),
-        weight=1.0,
-        eps=given["eps"],
-        initial_variance=given["init_pred_var"],
-        mid_channels=given["mid_channels"],
-    )
-    variables = {"log_scale": method.log_scales[0]} | {
-        f"regressor_{i}/kernel": layer.kernel
-        for i, layer in enumerate(method.regressors[0])
-    }
-
-    def compute():
-        s = Output(None, {name: vector.student[name] for name in levels})
-        t = Output(None, {name: vector.teacher[name] for name in levels})
-        (loss,) = method.loss(s, t, {}).values()
-        return {"loss": loss}
-
-    return compute, variables
-
-
-def _specs(maps, names):
-    return {name: TapSpec(tuple(maps[name].shape[1:]), 1) for name in names}
-
-
-ADAPTERS = {
-    "KD": kd,
-    "FitNet": hint,
-    "AT": attention,
-    "AT_sum": summed_attention,
-    "VID": information,
-}
+ADAPTERS = adapters()
 
 
 def registered(folder) -> bool:
@@ -196,7 +68,7 @@ def test_vector(path):
     if folder not in ADAPTERS:
         assert not registered(folder), f"the method of {folder}/ has no adapter here"
         pytest.skip(f"{folder}: no such method yet")
-    vector = read(path)
+    vector = vectors.read(path)
     compute, variables = ADAPTERS[folder](vector)
     for name, variable in variables.items():
         assert variable.shape == vector.param[name].shape, name

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from distiller import at
-from tests import fakes
+from tests import fakes, vectors
 
 SHAPES = [(8, 8, 3), (4, 4, 4)], [(4, 4, 5), (4, 4, 6)]
 STUDENT, TEACHER = (fakes.specs(*shapes) for shapes in SHAPES)
@@ -100,3 +100,23 @@ def test_absolute_values_have_every_power_from_one():
     at.AT(STUDENT, TEACHER, fakes.data(), variant="AT_sum", p=1.5)
     with pytest.raises(ValueError, match=r"p=0\.5"):
         at.AT(STUDENT, TEACHER, fakes.data(), variant="AT_sum", p=0.5)
+
+
+def means(vector):
+    p = vector.hyperparameters["p"]
+    return vectors.sum_of_levels(vector, "level", at.attention_gaps, p=p)
+
+
+def sums(vector):
+    given = vector.hyperparameters
+    assert given["layer_reduction"] == "mean", "the only one that is published"
+    return vectors.sum_of_levels(
+        vector,
+        "layer",
+        at.summed_attention_gaps,
+        p=given["p"],
+        epsilon=given["epsilon"],
+    )
+
+
+PARITY = {"AT": means, "AT_sum": sums}

@@ -108,3 +108,14 @@ def test_unequal_maps_and_unreachable_sizes_raise():
     small, large = fakes.specs((2, 2, 3)), fakes.specs((8, 8, 3))
     with pytest.raises(ValueError, match="teacher's size"):
         fitnet.FitNet(small, large, fakes.data(), taps=("stage1",))
+
+
+def hint(vector):
+    def compute():
+        s, t = vector.student["feature"], vector.teacher["feature"]
+        return {"loss": fitnet.hint_loss(s, t)}
+
+    return compute, {}
+
+
+PARITY = {"FitNet": hint}

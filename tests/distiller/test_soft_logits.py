@@ -54,3 +54,19 @@ def test_out_of_range_raises(name, value):
 def test_unequal_classes_raise():
     with pytest.raises(ValueError, match="equal shape"):
         soft_logits.soft_logits_loss(STUDENT[:, 1:], TEACHER)
+
+
+def kd(vector):
+    def compute():
+        return {
+            "loss": soft_logits.soft_logits_loss(
+                vector.student["logits"],
+                vector.teacher["logits"],
+                vector.hyperparameters["temperature"],
+            )
+        }
+
+    return compute, {}
+
+
+PARITY = {"KD": kd}

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from distiller import vid
-from tests import fakes
+from tests import fakes, vectors
 
 SHAPES = [(8, 8, 3), (4, 4, 4)], [(4, 4, 5), (4, 4, 6)]
 STUDENT, TEACHER = (fakes.specs(*shapes) for shapes in SHAPES)
@@ -70,3 +70,31 @@ def test_out_of_range_raises(name, value):
 def test_unequal_maps_raise():
     with pytest.raises(ValueError, match=r"equal shape.*\(1, 4, 4, 2\)"):
         vid.gaussian_nll(tf.zeros([1, 4, 4, 2]), tf.zeros([1, 2, 2, 2]), tf.ones(2))
+
+
+def information(vector):
+    given = vector.hyperparameters
+    levels = vector.levels()
+    method = vid.VID(
+        vectors.specs(vector.student, levels),
+        vectors.specs(vector.teacher, levels),
+        None,
+        taps=tuple(levels),
+        weight=1.0,
+        eps=given["eps"],
+        initial_variance=given["init_pred_var"],
+        mid_channels=given["mid_channels"],
+    )
+    variables = {"log_scale": method.log_scales[0]} | {
+        f"regressor_{i}/kernel": layer.kernel
+        for i, layer in enumerate(method.regressors[0])
+    }
+
+    def compute():
+        s, t = vectors.output(vector.student), vectors.output(vector.teacher)
+        return {"loss": tf.add_n(list(method.loss(s, t, {}).values()))}
+
+    return compute, variables
+
+
+PARITY = {"VID": information}

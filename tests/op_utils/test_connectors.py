@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from op_utils.connectors import ConvConnector
+from op_utils.connectors import ConvConnector, PointwiseConnector
 
 
 def valid(x, kernel, stride=1):
@@ -86,3 +86,25 @@ def test_float32_under_every_policy():
     assert layer(x).dtype == "float32"
     assert layer.compute_dtype == "float32"
     assert all(part.compute_dtype == "float32" for part in (*layer.resize, layer.norm))
+
+
+def test_pointwise_connector_equals_numpy():
+    rng = np.random.default_rng(3)
+    maps = rng.normal(size=(4, 3, 2, 5)).astype(np.float32)
+    connector = PointwiseConnector(5, 7)
+    names = [v.name for v in connector.trainable_variables]
+    assert names == ["kernel", "gamma", "beta"]
+    gamma, beta = rng.normal(size=(2, 7))
+    connector.norm.gamma.assign(gamma)
+    connector.norm.beta.assign(beta)
+    mapped = maps @ connector.convolution.kernel.numpy()[0, 0]
+    mean, variance = mapped.mean((0, 1, 2)), mapped.var((0, 1, 2))
+    expected = (mapped - mean) / np.sqrt(variance + 1e-5) * gamma + beta
+    np.testing.assert_allclose(connector(maps, training=True), expected, atol=1e-5)
+
+
+def test_pointwise_connector_starts_with_the_published_spread():
+    keras.utils.set_random_seed(0)
+    kernel = PointwiseConnector(300, 50).convolution.kernel.numpy()
+    assert abs(kernel.std() - np.sqrt(2 / 50)) < 0.003
+    assert abs(kernel).max() > 3 * np.sqrt(2 / 50), "normal, and not truncated at 2"
