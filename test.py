@@ -3,9 +3,9 @@
 python test.py --checkpoint=runs/.../student.keras --dataset=digits
 """
 
-import os
+import op_utils.environment  # noqa: F401
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow loads
+# isort: split
 
 import pathlib
 

@@ -4,9 +4,9 @@ The bare command does so on scikit-learn's digits. `--helpshort` shows the flags
 `--list` the methods, nets and data sets. See README.md.
 """
 
-import os
+import op_utils.environment  # noqa: F401
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow loads
+# isort: split
 
 import dataclasses
 

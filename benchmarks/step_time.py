@@ -6,9 +6,9 @@ medians. The multiply-accumulates of a step are one teacher forward and three st
 forwards (backward counts twice).
 """
 
-import os
+import op_utils.environment  # noqa: F401
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow loads
+# isort: split
 
 import json
 import statistics

@@ -1,3 +1,6 @@
+import op_utils.environment  # noqa: F401
+
+# isort: split
 import pytest
 
 import commands
