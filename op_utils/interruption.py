@@ -1,5 +1,6 @@
 """SIGTERM and SIGINT: finish the running call, save, leave; the second one: leave."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -9,8 +10,11 @@ import time
 _TOGETHER = 0.05  # seconds
 
 
-class Interrupted(Exception):
+class Interrupted(BaseException):
     """Training was stopped by a signal, and everything is saved.
+
+    No Exception, as KeyboardInterrupt is none: it may rise out of code that TensorFlow
+    traces, and AutoGraph changes the Exceptions that pass through it.
 
     Attributes:
         signum: the signal's number.
@@ -36,7 +40,7 @@ class StopSignals:
 
     def __init__(self):
         self.received: int | None = None
-        self._installed = False
+        self._installed = self._raises = False
 
     def __enter__(self):
         if threading.current_thread() is not threading.main_thread():
@@ -65,9 +69,21 @@ class StopSignals:
         if self.received is not None:
             raise Interrupted(self.received)
 
+    @contextlib.contextmanager
+    def at_once(self):
+        """Context of slow work that leaves nothing to save: a signal raises in it."""
+        self.check()
+        self._raises = True
+        try:
+            yield
+        finally:
+            self._raises = False
+
     def _set(self, signum, frame):
         del frame
         self.received = signum
+        if self._raises:
+            raise Interrupted(signum)
 
     def _watch(self):
         first = None

@@ -87,6 +87,8 @@ class PhaseRun:
             # A finite loss may leave, say, an infinite variance in a batch norm.
             return [tf.reduce_all(tf.math.is_finite(v)) for v in self._weights()]
 
+        # Traced here and not in the first call, where a signal would have to wait.
+        many_steps.get_concrete_function(tf.TensorSpec([], tf.int64))
         return many_steps, totals
 
     def _weights(self) -> list:
@@ -113,7 +115,8 @@ class PhaseRun:
                 batches_done,
             )
         )
-        many_steps, self.totals = self._build(iterator)
+        with self.signals.at_once():
+            many_steps, self.totals = self._build(iterator)
         if checkpoint is not None:
             self.trainer.checkpoints.restore(checkpoint, self._groups())
         self.trainer.tell("phase_started", self._moment(start))
@@ -169,7 +172,7 @@ class PhaseRun:
 
     def _pace(self, n: int, seconds: float) -> None:
         if self.seconds_per_step is None:
-            self.seconds_per_step = SECONDS_PER_CALL  # the first call traces
+            self.seconds_per_step = SECONDS_PER_CALL  # the first call compiles
             return
         self.seconds_per_step = seconds / n
         self.epoch_seconds += seconds
@@ -202,9 +205,10 @@ class PhaseRun:
         row |= means
         row["weight_norm"] = float(tf.linalg.global_norm(weights))
         row |= accuracies
-        row["seconds"] = self.epoch_seconds
-        images = self.epoch_steps * self.recipe.batch_size
-        row["images_per_second"] = images / max(self.epoch_seconds, 1e-9)
+        if self.epoch_steps:  # none if a restart found the epoch trained
+            images = self.epoch_steps * self.recipe.batch_size
+            row["seconds"] = self.epoch_seconds
+            row["images_per_second"] = images / self.epoch_seconds
         self.epoch_seconds, self.epoch_steps = 0.0, 0
         accuracy = row.get("validation_accuracy", -1.0)
         if accuracy > self.trainer.best:

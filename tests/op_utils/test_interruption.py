@@ -72,6 +72,18 @@ def test_everything_is_restored(fails):
     assert threading.active_count() == threads
 
 
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_work_that_leaves_nothing_to_save_is_stopped_at_once(signum):
+    with StopSignals() as signals:
+        with pytest.raises(Interrupted) as caught, signals.at_once():
+            os.kill(os.getpid(), signum)
+            pytest.fail("the signal did not raise")
+        assert caught.value.signum == signum
+        os.kill(os.getpid(), signum)  # only noted again
+        with pytest.raises(Interrupted), signals.at_once():
+            pytest.fail("a signal that came before was forgotten")
+
+
 def test_contexts_may_follow_each_other():
     for _ in range(3):
         with StopSignals() as signals:

@@ -517,6 +517,27 @@ def test_a_signal_saves_and_stops(tmp_path, step_by_step, step, signum):
     assert_same_values(saved, expected)
 
 
+@pytest.mark.parametrize("phase", [0, 1])
+def test_a_signal_stops_a_phase_while_it_is_traced(tmp_path, monkeypatch, phase):
+    """Tracing a large net takes long; nothing is lost, because nothing has run."""
+
+    class Method(TwoPhases):
+        def phases(self):
+            phases = list(super().phases())
+            phases[phase] = dataclasses.replace(phases[phase], loss=self.interrupted)
+            return tuple(phases)
+
+        def interrupted(self, student, teacher, batch):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return self.hint(student, teacher, batch)
+
+    run = make(tmp_path, method=Method())
+    with pytest.raises(Interrupted):
+        run()
+    steps = [moment.step for (moment,) in run.seen.of("stepped")]
+    assert (steps[-1:] or [0])[0] == phase * INIT_STEPS
+
+
 def test_logs_go_on_where_they_stopped(tmp_path, step_by_step):
     """Over the ends of epochs, and over a restart inside an interval."""
     first = make(tmp_path, At(16, terminate), log_every=3, checkpoint_every=4)
@@ -585,7 +606,7 @@ def test_a_signal_between_two_looks_is_not_lost_nor_answered_unsaved(
         @property
         def received(self):
             self.looks += 1
-            return signal.SIGTERM if self.looks > 3 else None
+            return signal.SIGTERM if self.looks > 4 else None
 
         @received.setter
         def received(self, value):
