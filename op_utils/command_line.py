@@ -47,15 +47,39 @@ def _guarded(main):
     except (ValueError, OSError) as error:
         if logging.get_verbosity() > logging.INFO:
             raise
-        _fail(str(error), BAD_INPUT)
+        _fail(_words(error), BAD_INPUT)
     except MemoryError as error:
-        _fail(f"the run does not fit into memory: {error}", FAILED)
+        _fail_for_memory(error)
     except NonFiniteLoss as error:
         _fail(str(error), FAILED)
     except KeyboardInterrupt:  # Where nothing is trained.
         _fail("stopped by SIGINT", 128 + signal.SIGINT)
     except Interrupted as stop:
         _fail(f"{stop}; all is saved, the same command goes on", 128 + stop.signum)
+    except Exception as error:
+        # By name, because not every script that starts here needs TensorFlow.
+        if type(error).__name__ != "ResourceExhaustedError":
+            raise
+        _fail_for_memory(error)
+
+
+def _fail_for_memory(error: Exception):
+    cause = str(error).partition("\n")[0]
+    _fail(
+        f"the run does not fit into memory ({cause}). Expected a --batch_size, nets "
+        "and data that do.",
+        FAILED,
+    )
+
+
+def _words(error: Exception) -> str:
+    """What an error says; of the system's, which file it is about, in front."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return (
+            f"cannot use {error.filename}: {error.strerror}. Expected a path that this "
+            "user may read and write."
+        )
+    return str(error)
 
 
 def _fail(text: str, code: int):

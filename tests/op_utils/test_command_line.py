@@ -46,7 +46,11 @@ def test_flags_are_parsed_and_success_is_zero():
     ("statement", "code", "text"),
     [
         ('raise ValueError("bad\\n  value")', 2, "error: bad value"),
-        ('open("/no/file")', 2, "error: [Errno 2] No such file or directory: '/n"),
+        (
+            'open("/no/file")',
+            2,
+            "error: cannot use /no/file: No such file",
+        ),
         ('raise NonFiniteLoss("step 3")', 1, "error: step 3"),
         (
             "raise Interrupted(signal.SIGTERM)",
@@ -54,6 +58,16 @@ def test_flags_are_parsed_and_success_is_zero():
             "error: stopped by SIGTERM; all is saved, the same command goes on",
         ),
         ("raise Interrupted(signal.SIGINT)", 130, "error: stopped by SIGINT; all"),
+        (
+            'raise MemoryError("of 9 GB")',
+            1,
+            "error: the run does not fit",
+        ),
+        (
+            'raise type("ResourceExhaustedError", (Exception,), {})("OOM\\nmore")',
+            1,
+            "error: the run does not fit into memory (OOM). Expected a --batch_size",
+        ),
         ("raise KeyboardInterrupt", 130, "error: stopped by SIGINT"),
     ],
 )
