@@ -8,17 +8,18 @@ from op_utils.observer import Moment, Observer
 
 
 class Progress(Observer):
-    """A bar with images/s and time left, and one line an epoch.
+    """A bar with images/s and time left, and a line every few epochs.
 
     The bar is only drawn on a terminal; the lines always.
 
     Args:
         batch_size: images a step.
         label: what is trained, e.g. "teacher".
+        every: epochs between two lines; what was evaluated is always told.
     """
 
-    def __init__(self, batch_size: int, label: str):
-        self.batch_size, self.label = batch_size, label
+    def __init__(self, batch_size: int, label: str, every: int = 1):
+        self.batch_size, self.label, self.every = batch_size, label, every
         self._bar = None
 
     def message(self, text: str) -> None:
@@ -45,12 +46,16 @@ class Progress(Observer):
         self._bar.update(moment.phase_step * self.batch_size - self._bar.n)
 
     def epoch_finished(self, moment: Moment, row: dict) -> None:
-        """Prints the epoch's line."""
+        """Prints the epoch's line, if one is due."""
+        is_last = moment.phase_step == moment.phase_steps
+        if moment.epoch % self.every and not is_last and "test_accuracy" not in row:
+            return
         cells = [f"{moment.phase} epoch {moment.epoch}", f"loss {row['loss']:.4f}"]
         for name in ("train", "validation", "test"):
             if f"{name}_accuracy" in row:
                 cells.append(f"{name} {100 * row[f'{name}_accuracy']:.2f} %")
-        cells.append(f"{row['images_per_second']:.0f} images/s")
+        if "images_per_second" in row:
+            cells.append(f"{row['images_per_second']:.0f} images/s")
         self.message(", ".join(cells))
 
     def finished(self) -> None:

@@ -41,6 +41,24 @@ def test_accuracies_that_were_not_measured_are_left_out(capsys):
     )
 
 
+def test_between_evaluations_only_some_epochs_have_a_line(capsys):
+    progress = Progress(64, "student", every=3)
+    progress.phase_started(moment(0))
+    for epoch, step in ((6, 2), (7, 4), (8, 6), (9, 8), (10, 20)):
+        row = ROW | ({"test_accuracy": 1.0} if epoch == 8 else {})
+        seen = Moment("distill", step, 20, 100 + step, epoch, 0.1)
+        progress.epoch_finished(seen, row)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[3].strip(",") for line in lines] == ["6", "8", "9", "10"]
+
+
+def test_an_epoch_that_a_restart_found_trained_has_no_speed(capsys):
+    progress = Progress(64, "student")
+    progress.phase_started(moment(0))
+    progress.epoch_finished(moment(20), {"loss": 1.0})
+    assert capsys.readouterr().err == "student: distill epoch 7, loss 1.0000\n"
+
+
 def test_a_restart_says_where_it_goes_on(capsys):
     Progress(64, "teacher").phase_started(moment(13))
     assert capsys.readouterr().err == "teacher: going on at step 13 of distill\n"
