@@ -111,7 +111,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
             teacher = load_teacher(path, settings, data)
             student, method = build_pair(settings, data, teacher)
         if role == "student":
-            option_flags.print_notes(settings, method.phases())
+            option_flags.print_notes(settings, method.phases(), data.is_augmented)
         evaluator = evaluation.Evaluator(
             data.splits, dataloader.eval_batches, student.mean, student.std
         )
@@ -124,7 +124,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
             evaluate=evaluator.accuracies,
             checkpoints=folder.checkpoints,
             observers=(
-                Progress(settings.batch_size, role),
+                Progress(settings.batch_size, role, settings.evaluate_every),
                 MetricsTable(folder.metrics),
                 TensorBoard(folder.tensorboard, settings.config(), sample),
                 BestNet(folder.best_student, saving.save),

@@ -46,6 +46,11 @@ class TrainingData:
         splits = {"validation": self.validation, "test": self.dataset.test}
         return {name: split for name, split in splits.items() if len(split)}
 
+    @property
+    def is_augmented(self) -> bool:
+        """Whether training images are changed at random."""
+        return self.dataset.crops or self.dataset.flips
+
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of all images and labels: a name alone does not say what they are."""

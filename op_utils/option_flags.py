@@ -63,8 +63,14 @@ def read() -> Options:
     return Options(**values)
 
 
-def print_notes(options: Options, phases: Sequence) -> None:
-    """Says which flags were given but decide nothing in this run."""
+def print_notes(options: Options, phases: Sequence, is_augmented: bool) -> None:
+    """Says which flags were given but decide nothing in this run.
+
+    Args:
+        options: the run's.
+        phases: the method's.
+        is_augmented: whether the training images are.
+    """
 
     def note(names, reason):
         for name in names:
@@ -80,3 +86,13 @@ def print_notes(options: Options, phases: Sequence) -> None:
         note(ONLY_WITH_INIT, f"--distiller={options.distiller}: it has one phase")
     if options.schedule != "step":
         note(("decay_points", "decay_rate"), f"--schedule={options.schedule}")
+    if not options.momentum:
+        note(("nesterov",), f"--momentum={options.momentum}")
+    if not is_augmented:
+        reason = f"--dataset={options.dataset}, which is not augmented"
+        note(("pad_mode", "augmentation_period"), reason)
+    if options.teacher and options.for_teacher().warmup_epochs < options.warmup_epochs:
+        print(
+            f"note: the teacher is warmed up for {options.teacher_epochs / 2:g} epochs,"
+            " half of --teacher_epochs"
+        )

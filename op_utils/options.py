@@ -159,6 +159,10 @@ class Options:
             for field in dataclasses.fields(self)
             if not field.metadata["is_number_free"]
         }
+        if self.schedule != "step":
+            values |= _defaults("decay_points", "decay_rate")
+        if not self.momentum:
+            values |= _defaults("nesterov")
         if self.teacher_checkpoint:  # Its content counts, not where it lies.
             values["teacher_checkpoint"] = file_digest(self.teacher_checkpoint)
         return json.loads(json.dumps(values))

@@ -7,45 +7,9 @@ import sys
 import pytest
 
 from op_utils.options import Options
+from tests.op_utils.settings import VALUES
 
 ROOT = pathlib.Path(__file__).parents[2]
-# One value for every flag; none is the default.
-VALUES = {
-    "train_dir": "elsewhere",
-    "dataset": "cifar10",
-    "data_dir": "elsewhere",
-    "data_fraction": 0.25,
-    "validation": 0.1,
-    "data_seed": 1,
-    "augmentation_period": 4,
-    "pad_mode": "reflect",
-    "teacher": "WRN-16-4",
-    "teacher_checkpoint": "a.keras",
-    "teacher_epochs": 30,
-    "teacher_seed": 2,
-    "student": "WRN-16-1",
-    "distiller": "AT+VID",
-    "hparam": ("AT.weight=1", "VID.weight=0.1"),
-    "task_weight": 0.5,
-    "epochs": 50,
-    "init_epochs": 20,
-    "init_learning_rate": 0.01,
-    "batch_size": 128,
-    "learning_rate": 0.1,
-    "schedule": "step",
-    "decay_points": (0.3, 0.6),
-    "decay_rate": 0.2,
-    "warmup_epochs": 2.5,
-    "weight_decay": 1e-4,
-    "momentum": 0.8,
-    "nesterov": True,
-    "precision": "mixed_bfloat16",
-    "xla": True,
-    "seed": 3,
-    "evaluate_every": 7,
-    "log_every": 8,
-    "checkpoint_every": 9,
-}
 
 
 def with_flags(code, *arguments):
@@ -140,7 +104,8 @@ settings = option_flags.read()
 if settings.distiller == "none":
     settings = settings.without_teacher()
 lengths = ["init", "train"] if settings.distiller == "FitNet" else ["train"]
-option_flags.print_notes(settings, [types.SimpleNamespace(length=x) for x in lengths])
+phases = [types.SimpleNamespace(length=x) for x in lengths]
+option_flags.print_notes(settings, phases, settings.dataset != "digits")
 """
 
 
@@ -161,9 +126,24 @@ option_flags.print_notes(settings, [types.SimpleNamespace(length=x) for x in len
         (["--init_epochs=3", "--distiller=FitNet"], []),
         (["--decay_rate=0.5", "--decay_points=3"], ["decay_points", "decay_rate"]),
         (["--decay_rate=0.5", "--schedule=step"], []),
+        (["--nesterov", "--momentum=0"], ["nesterov"]),
+        (["--nesterov"], []),
+        (
+            ["--augmentation_period=2", "--pad_mode=reflect"],
+            ["pad_mode", "augmentation_period"],
+        ),
+        (["--augmentation_period=2", "--pad_mode=zero", "--dataset=cifar10"], []),
     ],
 )
 def test_flags_without_effect_are_noted(arguments, noted):
     lines = with_flags(NOTES, *arguments).stdout.splitlines()
     assert [line.split()[1] for line in lines] == [f"--{name}" for name in noted]
     assert all(" has no effect with --" in line for line in lines)
+
+
+def test_a_shorter_warm_up_of_the_teacher_is_noted():
+    given = "--warmup_epochs=5", "--teacher_epochs=4"
+    assert with_flags(NOTES, *given).stdout == (
+        "note: the teacher is warmed up for 2 epochs, half of --teacher_epochs\n"
+    )
+    assert with_flags(NOTES, "--warmup_epochs=5").stdout == ""
