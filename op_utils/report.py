@@ -1,5 +1,6 @@
 """The end of a run as a table for people and as numbers for programs."""
 
+import os
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 
@@ -42,8 +43,12 @@ def quality(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that decide a run's numbers."""
-    return {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
+    """What else than settings and data decides a run's numbers, to the last bit."""
+    packages = ("tensorflow", "keras", "numpy")
+    kernels = "TF_ENABLE_ONEDNN_OPTS"
+    return {name: metadata.version(name) for name in packages} | {
+        kernels: os.environ.get(kernels, "")
+    }
 
 
 def table(entries: Mapping[str, Mapping]) -> str:

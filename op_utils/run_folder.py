@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import filelock
 
-from op_utils import files
+from op_utils import files, report
 from op_utils.checkpoint import Checkpoints
 
 FORMAT = 1
@@ -96,7 +96,7 @@ class RunFolder:
             )
 
     def _claim(self, config: Mapping) -> None:
-        config = {"format": FORMAT, **config}
+        config = {"format": FORMAT, **config, "versions": report.versions()}
         if not self.config.exists():
             files.write_json(self.config, config)
             return
@@ -109,9 +109,11 @@ class RunFolder:
                 "Choose another --train_dir."
             )
         changed = [
-            f"--{key} was {saved.get(key)!r} and is now {config.get(key)!r}"
+            f"{_flag(key)} was {saved.get(key)!r} and is now {config.get(key)!r}"
             for key in {**saved, **config}
+            # What is finished stays valid after an update.
             if saved.get(key) != config.get(key)
+            and not (key == "versions" and self.is_finished)
         ]
         if changed:
             raise ValueError(
@@ -119,3 +121,7 @@ class RunFolder:
                 f"{'; '.join(changed)}. Expected the same command (it resumes). Give "
                 "the old values or another --train_dir. Nothing was changed."
             )
+
+
+def _flag(key: str) -> str:
+    return key if key in ("versions", "data_sha256") else f"--{key}"

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from op_utils import files
+from op_utils import files, report
 from op_utils.run_folder import RunFolder
 
 CONFIG = {"student": "resnet8", "epochs": 3, "hparam": ["a=1"]}
@@ -42,7 +42,11 @@ def holder(folder):
 
 def test_a_new_folder_is_made_with_its_parents(folder):
     enter(folder)
-    assert files.read_json(folder.config) == {"format": 1, **CONFIG}
+    assert files.read_json(folder.config) == {
+        "format": 1,
+        **CONFIG,
+        "versions": report.versions(),
+    }
     assert not folder.is_finished
     assert folder.checkpoints.directory.parent == folder.path
 
@@ -180,6 +184,17 @@ def test_waiting_ends_when_the_other_process_does(folder, holder):
     assert len(lines) == 1
     assert "waiting" in lines[0]
     assert holder.wait(10) == 0
+
+
+def test_an_unfinished_run_does_not_go_on_with_other_versions(folder, monkeypatch):
+    enter(folder)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "other")
+    with pytest.raises(ValueError, match="settings: versions was .*now .*'other'"):
+        enter(folder)
+    files.write_json(folder.result, {})
+    enter(folder)  # What is finished stays valid.
+    with pytest.raises(ValueError, match="--epochs"):
+        enter(folder, CONFIG | {"epochs": 4})
 
 
 def test_waiting_is_not_announced_when_there_is_nobody(folder):
