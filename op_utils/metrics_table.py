@@ -8,6 +8,8 @@ import pathlib
 from op_utils import files
 from op_utils.observer import Moment, Observer
 
+_TIMING = ("seconds", "images_per_second")
+
 
 class MetricsTable(Observer):
     """Keeps the metrics of all epochs in a CSV file.
@@ -27,6 +29,8 @@ class MetricsTable(Observer):
         self.rows = [old for old in self.rows if int(old["step"]) < moment.step]
         self.rows.append({key: repr_exact(value) for key, value in row.items()})
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        # A row may lack them, which must not change the order of the columns.
+        columns.sort(key=lambda name: name in _TIMING)
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
         writer.writeheader()

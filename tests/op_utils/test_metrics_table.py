@@ -61,6 +61,18 @@ def test_columns_are_the_union_and_cells_may_be_empty(path):
     }
 
 
+def test_a_row_without_times_changes_no_order(path):
+    with_times = row(10, loss=1.0, seconds=2.0, images_per_second=3.0)
+    last = row(20, loss=1.0, seconds=2.0, images_per_second=3.0, test_accuracy=0.5)
+    headers = []
+    for first in (with_times, row(10, loss=1.0)):
+        path.unlink(missing_ok=True)
+        add(MetricsTable(path), first, last)
+        headers.append(path.read_text().splitlines()[0])
+    expected = "phase,epoch,step,loss,test_accuracy,seconds,images_per_second"
+    assert headers == [expected, expected]
+
+
 @pytest.mark.parametrize("step", [10, 20, 30, 40])
 def test_rows_beyond_the_checkpoint_are_made_again(path, step):
     """Also the row at it, if the restart repeats the evaluation of that epoch."""
