@@ -56,6 +56,11 @@ def registered(folder) -> bool:
     return True
 
 
+@pytest.mark.skipif("PARITY_DIR" in os.environ, reason="others may have fewer")
+def test_every_adapter_has_vectors():
+    assert ADAPTERS.keys() <= {path.parent.name for path in FILES}
+
+
 def test_there_are_vectors():
     assert FILES, f"no */*.npz under PARITY_DIR={DIRECTORY}"
 
