@@ -1,12 +1,25 @@
 """Your own images in one NumPy file: `--dataset=npz:PATH`."""
 
+import os
 import zipfile
+import zlib
 
 import numpy as np
 
 from dataloader.dataset import Dataset, Split
 from dataloader.pixels import pixel_statistics
 
+# What NumPy lets through of a file that is damaged, encrypted or something else; a
+# NotImplementedError, of an unknown compression, is a RuntimeError.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    TypeError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -23,9 +36,9 @@ def load(path: str) -> Dataset:
         ValueError: the file cannot be read, or an array is missing or wrong.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(os.path.expanduser(path), allow_pickle=False) as file:
             arrays = dict(file)
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise ValueError(
             f"Cannot read the data. Expected a file written by numpy.savez. "
             f"Received: dataset=npz:{path} ({error})."

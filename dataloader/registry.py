@@ -14,7 +14,7 @@ def load(name: str, data_dir: str | None = None) -> Dataset:
 
     Args:
         name: one of `names()`; `npz:PATH`, see `npz.load`; or the name of another
-            image classification set of TensorFlow Datasets, such as `eurosat/rgb`.
+            image classification set of TensorFlow Datasets, such as `svhn_cropped`.
         data_dir: where TensorFlow Datasets keeps its prepared data; None is its
             own default, `~/tensorflow_datasets`. Sets not there are downloaded.
 

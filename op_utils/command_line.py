@@ -37,7 +37,7 @@ def run(main: Callable, takes_arguments: bool = False) -> None:
 def _parse(argv):
     try:
         return flags.FLAGS(argv)
-    except flags.Error as error:
+    except (flags.Error, UnicodeDecodeError) as error:  # also: no text in a flag file
         _fail(str(error), BAD_INPUT)
 
 
@@ -58,9 +58,12 @@ def _guarded(main):
         _fail(f"{stop}; all is saved, the same command goes on", 128 + stop.signum)
     except Exception as error:
         # By name, because not every script that starts here needs TensorFlow.
-        if type(error).__name__ != "ResourceExhaustedError":
-            raise
-        _fail_for_memory(error)
+        names = [kind.__name__ for kind in type(error).__mro__]
+        if "ResourceExhaustedError" in names:
+            _fail_for_memory(error)
+        if "DataLossError" in names:
+            _fail(f"a data file is damaged: {error}", BAD_INPUT)
+        raise
 
 
 def _fail_for_memory(error: Exception):
@@ -76,8 +79,8 @@ def _words(error: Exception) -> str:
     """What an error says; of the system's, which file it is about, in front."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return (
-            f"cannot use {error.filename}: {error.strerror}. Expected a path that this "
-            "user may read and write."
+            f"cannot use {error.filename}: {error.strerror}. Expected a path that can "
+            "be read and written."
         )
     return str(error)
 

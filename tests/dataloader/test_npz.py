@@ -67,3 +67,20 @@ def test_unreadable_file(tmp_path, content):
         (tmp_path / "mine.npz").write_bytes(content)
     with pytest.raises(ValueError, match="numpy.savez"):
         dataloader.load(f"npz:{tmp_path}/mine.npz")
+
+
+def test_damaged_compressed_data(tmp_path):
+    path = tmp_path / "mine.npz"
+    np.savez_compressed(path, **arrays())
+    content = bytearray(path.read_bytes())
+    for position in range(60, 80):  # within the first array's compressed bytes
+        content[position] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="numpy.savez"):
+        dataloader.load(f"npz:{path}")
+
+
+def test_the_home_folder_may_be_abbreviated(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    np.savez(tmp_path / "mine.npz", **arrays())
+    assert dataloader.load("npz:~/mine.npz").num_classes > 1

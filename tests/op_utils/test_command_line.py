@@ -68,6 +68,11 @@ def test_flags_are_parsed_and_success_is_zero():
             1,
             "error: the run does not fit into memory (OOM). Expected a --batch_size",
         ),
+        (
+            'raise type("DataLossError", (Exception,), {})("corrupted record at 0")',
+            2,
+            "error: a data file is damaged: corrupted record at 0",
+        ),
         ("raise KeyboardInterrupt", 130, "error: stopped by SIGINT"),
     ],
 )
@@ -145,3 +150,11 @@ def test_control_c_before_the_training_is_one_line():
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=60)[1] == "error: stopped by SIGINT\n"
     assert process.returncode == 130
+
+
+def test_a_flag_file_that_is_no_text_is_one_line(tmp_path):
+    (tmp_path / "flags").write_bytes(bytes(range(256)))
+    code, out, err = run("pass", f"--flagfile={tmp_path / 'flags'}")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: 'utf-8' codec can't decode")
+    assert err.count("\n") == 1
