@@ -55,20 +55,25 @@ def measure(path: str, teacher_path: str, dataset: dataloader.Dataset) -> dict:
 
 def main() -> None:
     """Runs what the flags say."""
-    path = flags.FLAGS.checkpoint
+    path = option_flags.path("checkpoint")
     if not path:
         raise ValueError(
             "there is no net to evaluate. Expected --checkpoint=FILE.keras."
         )
-    output = pathlib.Path(flags.FLAGS.output or pathlib.Path(path).with_suffix(".json"))
+    output = pathlib.Path(
+        option_flags.path("output") or pathlib.Path(path).with_suffix(".json")
+    )
     is_json, mark = output.suffix == ".json", "expected_calibration_error"
-    if not is_json or (output.exists() and mark not in files.read_json(output)):
+    old = files.read_json(output) if is_json and output.exists() else {mark: None}
+    if not is_json or not isinstance(old, dict) or mark not in old:
         raise ValueError(
             "the figures would overwrite something else. Expected a new .json file or "
             f"one of an earlier evaluation. Received: --output={output}."
         )
-    dataset = dataloader.load(flags.FLAGS.dataset, flags.FLAGS.data_dir or None)
-    figures = measure(path, flags.FLAGS.teacher_checkpoint, dataset)
+    dataset = dataloader.load(
+        flags.FLAGS.dataset, option_flags.path("data_dir") or None
+    )
+    figures = measure(path, option_flags.path("teacher_checkpoint"), dataset)
     for name, value in figures.items():
         text = f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
         print(f"{report.TITLES[name]:32} {text}")

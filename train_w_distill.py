@@ -1,7 +1,6 @@
 """Trains a teacher if there is none, then distils a student from it.
 
-The bare command does so on scikit-learn's digits. `--helpshort` shows the flags,
-`--list` the methods, nets and data sets. See README.md.
+The bare command does so on scikit-learn's digits. See --helpshort, --list, README.md.
 """
 
 import op_utils.environment  # noqa: F401
@@ -98,6 +97,9 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
         settings.for_teacher().rates(data.steps_per_epoch)
     # What is wrong shows here, before anything is written or trained for hours.
     student, method = build_pair(settings, data, teacher)
+    if role == "student":
+        option_flags.print_notes(settings, method.phases(), data.is_augmented)
+    settings = settings.without_unused(method.phases(), data.is_augmented)
     recipe = settings.recipe(data.steps_per_epoch, student.mean, student.std)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
     folder = RunFolder(settings.train_dir or settings.default_train_dir())
@@ -110,8 +112,6 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
             path = train(settings.for_teacher(), role="teacher", wait=True).student
             teacher = load_teacher(path, settings, data)
             student, method = build_pair(settings, data, teacher)
-        if role == "student":
-            option_flags.print_notes(settings, method.phases(), data.is_augmented)
         evaluator = evaluation.Evaluator(
             data.splits, dataloader.eval_batches, student.mean, student.std
         )

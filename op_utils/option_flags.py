@@ -1,12 +1,20 @@
 """The command line of the settings: one absl flag for each field of `Options`."""
 
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 
 from absl import flags
 
-from op_utils.options import ONLY_WITH_INIT, ONLY_WITH_TEACHER, Options
+from op_utils.options import (
+    ONLY_WITH_AUGMENTATION,
+    ONLY_WITH_INIT,
+    ONLY_WITH_TEACHER,
+    Options,
+)
+
+_PATHS = ("train_dir", "data_dir", "teacher_checkpoint")
 
 
 class _FloatTupleParser(flags.ArgumentParser):
@@ -60,7 +68,13 @@ def read() -> Options:
     """The options that the parsed flags give."""
     values = {f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(Options)}
     values["hparam"] = tuple(values["hparam"])
+    values |= {name: path(name) for name in _PATHS}
     return Options(**values)
+
+
+def path(name: str) -> str:
+    """A flag's path; a shell leaves the ~ of --train_dir=~/runs to the program."""
+    return os.path.expanduser(flags.FLAGS[name].value)
 
 
 def print_notes(options: Options, phases: Sequence, is_augmented: bool) -> None:
@@ -90,7 +104,7 @@ def print_notes(options: Options, phases: Sequence, is_augmented: bool) -> None:
         note(("nesterov",), f"--momentum={options.momentum}")
     if not is_augmented:
         reason = f"--dataset={options.dataset}, which is not augmented"
-        note(("pad_mode", "augmentation_period"), reason)
+        note(ONLY_WITH_AUGMENTATION, reason)
     if options.teacher and options.for_teacher().warmup_epochs < options.warmup_epochs:
         print(
             f"note: the teacher is warmed up for {options.teacher_epochs / 2:g} epochs,"

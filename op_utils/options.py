@@ -222,6 +222,18 @@ class Options:
             self, **_defaults(*ONLY_WITH_TEACHER), teacher="", teacher_checkpoint=""
         )
 
+    def without_unused(self, phases, is_augmented: bool) -> "Options":
+        """The same settings with those left out that decide nothing in this run.
+
+        Args:
+            phases: the method's.
+            is_augmented: whether the training images are.
+        """
+        unused = () if is_augmented else ONLY_WITH_AUGMENTATION
+        if not any(phase.length == "init" for phase in phases):
+            unused += ONLY_WITH_INIT
+        return dataclasses.replace(self, **_defaults(*unused))
+
     def for_teacher(self) -> "Options":
         """The settings of the teacher's own training, whatever the student's are."""
         options = dataclasses.replace(
@@ -243,6 +255,7 @@ class Options:
 
 ONLY_WITH_TEACHER = ("teacher_epochs", "teacher_seed")
 ONLY_WITH_INIT = ("init_epochs", "init_learning_rate")
+ONLY_WITH_AUGMENTATION = ("pad_mode", "augmentation_period")
 
 
 def _defaults(*names: str) -> dict:

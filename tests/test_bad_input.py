@@ -145,11 +145,13 @@ def test_folder_of_another_version(tmp_path):
         ("--checkpoint=absent.h5", ".keras"),
         ("--checkpoint=a.keras --output=a.keras", "overwrite"),
         ("--checkpoint=config.keras", "overwrite"),
+        ("--checkpoint=a.keras --output=five.json", "overwrite"),
         ("--checkpoint=a.keras --dataset=nothing", "nothing"),
         ("--chekpoint=a.keras", "chekpoint"),
     ],
 )
 def test_bad_evaluation(arguments, word, tmp_path):
     (tmp_path / "config.json").write_text("{}")  # the default output of config.keras
+    (tmp_path / "five.json").write_text("5")
     finished = commands.run("test.py", *arguments.split(), cwd=tmp_path)
     assert_one_clear_line(finished, word)

@@ -147,3 +147,12 @@ def test_a_shorter_warm_up_of_the_teacher_is_noted():
         "note: the teacher is warmed up for 2 epochs, half of --teacher_epochs\n"
     )
     assert with_flags(NOTES, "--warmup_epochs=5").stdout == ""
+
+
+def test_the_home_folder_may_be_abbreviated(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    settings = parsed(
+        "--train_dir=~/a", "--data_dir=~/b", "--teacher_checkpoint=~/c.keras"
+    )
+    found = settings.train_dir, settings.data_dir, settings.teacher_checkpoint
+    assert found == ("/home/me/a", "/home/me/b", "/home/me/c.keras")

@@ -4,11 +4,16 @@ import inspect
 import json
 import math
 import pathlib
+import types
 
 import pytest
 
 import dataloader
-from op_utils.options import Options
+from op_utils.options import (
+    ONLY_WITH_AUGMENTATION,
+    ONLY_WITH_INIT,
+    Options,
+)
 from tests.op_utils.settings import VALUES
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -127,6 +132,24 @@ def test_options_that_decide_something_change_the_folder(name):
 )
 def test_options_that_are_not_used_may_change(others, unused):
     assert Options(**others, **unused).config() == Options(**others).config()
+
+
+@pytest.mark.parametrize(
+    ("lengths", "is_augmented", "unused"),
+    [
+        (["train"], False, ONLY_WITH_INIT + ONLY_WITH_AUGMENTATION),
+        (["train"], True, ONLY_WITH_INIT),
+        (["init", "train"], False, ONLY_WITH_AUGMENTATION),
+        (["init", "train"], True, ()),
+    ],
+)
+def test_what_a_run_does_not_use_is_left_out(lengths, is_augmented, unused):
+    phases = [types.SimpleNamespace(length=length) for length in lengths]
+    settings = Options(**OTHERS)
+    used = settings.without_unused(phases, is_augmented)
+    for name in OTHERS:
+        source = Options() if name in unused else settings
+        assert getattr(used, name) == getattr(source, name), name
 
 
 def test_default_train_dir_is_readable_and_stable():
