@@ -40,17 +40,12 @@ def canonical(settings: Options) -> Options:
     }
     if settings.task_weight is None:
         names["task_weight"] = method.task_weight
-    if not method.uses_teacher:
-        settings = settings.without_teacher()
-    elif settings.teacher_checkpoint:
-        names["teacher_checkpoint"] = settings.teacher_checkpoint
-        settings = settings.without_teacher()
-    else:
+    if method.uses_teacher and not settings.teacher_checkpoint:
         names["teacher"] = nets.canonical_name(settings.teacher)
-    return dataclasses.replace(settings, **names)
+    return dataclasses.replace(settings.with_teacher_of(method), **names)
 
 
-def build_net(name: str, settings: Options, data, scale_of=None):
+def build_net(name: str, settings: Options, data, seed: int, scale_of=None):
     """A fresh net for these data, which are scaled as for the net `scale_of`."""
     scale_of = scale_of or data.dataset
     return nets.build(
@@ -60,13 +55,13 @@ def build_net(name: str, settings: Options, data, scale_of=None):
         mean=scale_of.mean,
         std=scale_of.std,
         dtype=settings.precision,
-        seed=settings.seed,
+        seed=seed,
     )
 
 
 def build_pair(settings: Options, data, teacher):
     """A fresh student and the method for it and this teacher (None: no teacher)."""
-    student = build_net(settings.student, settings, data, scale_of=teacher)
+    student = build_net(settings.student, settings, data, settings.seed, teacher)
     keras.utils.set_random_seed(settings.seed)  # for the method's own layers
     method = distiller.resolve(settings.distiller, settings.hparam)
     spec = distiller.DataSpec(
@@ -93,10 +88,13 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
     if settings.teacher_checkpoint:
         teacher = load_teacher(settings.teacher_checkpoint, settings, data)
     elif settings.teacher:
-        teacher = build_net(settings.teacher, settings, data)
-        settings.for_teacher().rates(data.steps_per_epoch)
+        seed = settings.fresh_teacher_seed
+        teacher = build_net(settings.teacher, settings, data, seed)
     # What is wrong shows here, before anything is written or trained for hours.
     student, method = build_pair(settings, data, teacher)
+    is_teacher_first = settings.teacher and not method.trains_teacher
+    if is_teacher_first:
+        settings.for_teacher().rates(data.steps_per_epoch)
     if role == "student":
         option_flags.print_notes(settings, method.phases(), data.is_augmented)
     settings = settings.without_unused(method.phases(), data.is_augmented)
@@ -108,7 +106,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
             print(f"{role}: {folder.path} is finished, there is nothing to train.")
             return folder
         np.savetxt(folder.indices, data.indices, fmt="%d")
-        if settings.teacher:
+        if is_teacher_first:
             path = train(settings.for_teacher(), role="teacher", wait=True).student
             teacher = load_teacher(path, settings, data)
             student, method = build_pair(settings, data, teacher)

@@ -85,6 +85,8 @@ class Distiller(tf.Module):
     Attributes:
         equal_widths: the student's taps must have the teacher's channels.
         uses_teacher: False for methods that train without one.
+        trains_teacher: the teacher starts fresh and learns together with the student,
+            instead of being trained before.
         task_weight: label cross-entropy weight where the paper gives one.
         student_taps, teacher_taps: tap name -> `nets.taps.TapSpec`.
         data: the training data's `DataSpec`.
@@ -92,6 +94,7 @@ class Distiller(tf.Module):
 
     equal_widths = False
     uses_teacher = True
+    trains_teacher = False
     task_weight = 1.0
 
     def __init__(
@@ -136,7 +139,14 @@ class Distiller(tf.Module):
 
     def phases(self) -> tuple[Phase, ...]:
         """The phases in order; by default one that trains everything."""
-        return (Phase("distill", self.loss, own=self.trainable_variables),)
+        return (
+            Phase(
+                "distill",
+                self.loss,
+                own=self.trainable_variables,
+                trains_teacher=self.trains_teacher,
+            ),
+        )
 
     def deployed(self, student, teacher):
         """The net that is evaluated and saved as the student."""

@@ -3,12 +3,24 @@
 import difflib
 from collections.abc import Sequence
 
-from distiller import at, base, fitnet, none, soft_logits, vid
+from distiller import (
+    at,
+    base,
+    dml,
+    fitnet,
+    none,
+    soft_logits,
+    vid,
+)
 
 # One line for each method: name -> (class, aliases).
 METHODS = {
+    # From labels alone.
     "none": (none.NoDistillation, ("baseline", "CE")),
+    # From logits.
     "Soft_logits": (soft_logits.SoftLogits, ("KD", "ST", "Soft-logit")),
+    "DML": (dml.DML, ()),
+    # From maps and their gradients.
     "FitNet": (fitnet.FitNet, ("hint",)),
     "AT": (at.AT, ("attention",)),
     "VID": (vid.VID, ()),

@@ -27,6 +27,11 @@ class Spec:
         return any(registry.method_class(part).uses_teacher for part in self.parts)
 
     @property
+    def trains_teacher(self) -> bool:
+        """Whether the teacher starts fresh and learns together with the student."""
+        return any(registry.method_class(part).trains_teacher for part in self.parts)
+
+    @property
     def task_weight(self) -> float:
         """Weight of the label cross-entropy, where the run gives none."""
         return max(registry.method_class(part).task_weight for part in self.parts)

@@ -38,7 +38,7 @@ def _parse(argv):
     try:
         return flags.FLAGS(argv)
     except (flags.Error, UnicodeDecodeError) as error:  # also: no text in a flag file
-        _fail(str(error), BAD_INPUT)
+        _fail(str(error).removeprefix("ERROR:: "), BAD_INPUT)
 
 
 def _guarded(main):

@@ -1,6 +1,27 @@
-"""Kullback-Leibler divergence of softened predictions."""
+"""Kullback-Leibler divergence, of softened predictions and in general."""
 
 import tensorflow as tf
+
+
+def kl_entries(p: tf.Tensor, q: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
+    """Entries of a divergence: p log(p / q) + q - p.
+
+    Over an axis where p and q have the same sum, these sum to the divergence, and
+    without cancelling: each entry is positive by itself.
+
+    Args:
+        p: any shape, at least 0.
+        q: the same shape, at least 0.
+        ratio: log(p / q), finite, by a formula that fits where p and q come from.
+
+    Returns:
+        The shape of `p`; at least 0 up to rounding.
+    """
+    # Written p * expm1(-ratio), q - p is exact for small ratios, and for large ones
+    # may overflow.
+    small = p * (ratio + tf.math.expm1(-tf.maximum(ratio, -1.0)))
+    large = p * ratio + q - p
+    return tf.where(ratio > -1.0, small, large)
 
 
 def softened_kl(
@@ -29,11 +50,6 @@ def softened_kl(
         )
     target = tf.nn.log_softmax(tf.stop_gradient(teacher) / temperature)
     estimate = tf.nn.log_softmax(student / temperature)
-    p, ratio = tf.exp(target), target - estimate
-    # The sum of p * ratio cancels: at high temperatures little but rounding is left of
-    # it. Adding q - p, which sums to 0, makes each entry positive by itself; written
-    # p * expm1(-ratio) it is exact for small ratios, and for large ones may overflow.
-    small = p * (ratio + tf.math.expm1(-tf.maximum(ratio, -1.0)))
-    large = p * ratio + tf.exp(estimate) - p
-    entries = tf.where(ratio > -1.0, small, large)
+    # At high temperatures little but rounding would be left of a sum of p * ratio.
+    entries = kl_entries(tf.exp(target), tf.exp(estimate), target - estimate)
     return tf.reduce_mean(tf.reduce_sum(entries, axis=-1))

@@ -96,6 +96,9 @@ def print_notes(options: Options, phases: Sequence, is_augmented: bool) -> None:
         note(ONLY_WITH_TEACHER, f"--distiller={options.distiller}")
     elif options.teacher_checkpoint:
         note(("teacher", *ONLY_WITH_TEACHER), "--teacher_checkpoint")
+    elif any(phase.trains_teacher for phase in phases):
+        reason = f"--distiller={options.distiller}: its teacher starts with the student"
+        note(ONLY_WITH_TEACHER, reason)
     if not any(phase.length == "init" for phase in phases):
         note(ONLY_WITH_INIT, f"--distiller={options.distiller}: it has one phase")
     if options.schedule != "step":

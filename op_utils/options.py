@@ -172,6 +172,14 @@ class Options:
         """Whether these settings name a teacher."""
         return bool(self.teacher or self.teacher_checkpoint)
 
+    @property
+    def fresh_teacher_seed(self) -> int:
+        """Seed of the weights of a teacher that starts together with the student.
+
+        It is beyond those that --seed can be, so that no student starts as it does.
+        """
+        return self.seed + 2**31
+
     def data(self) -> dict:
         """Keyword arguments of `dataloader.prepare`."""
         return {
@@ -233,6 +241,30 @@ class Options:
         if not any(phase.length == "init" for phase in phases):
             unused += ONLY_WITH_INIT
         return dataclasses.replace(self, **_defaults(*unused))
+
+    def with_teacher_of(self, method) -> "Options":
+        """The same settings without those of a teacher that the method does not need.
+
+        Args:
+            method: a `distiller.Spec`.
+
+        Raises:
+            ValueError: a trained teacher is given to a method that trains its own.
+        """
+        if not method.uses_teacher:
+            return self.without_teacher()
+        if method.trains_teacher and self.teacher_checkpoint:
+            raise ValueError(
+                f"--distiller={method.name} trains teacher and student together, both "
+                "from fresh weights. Expected --teacher=NET instead of a trained one. "
+                f"Received: --teacher_checkpoint={self.teacher_checkpoint}."
+            )
+        if method.trains_teacher:
+            return dataclasses.replace(self, **_defaults(*ONLY_WITH_TEACHER))
+        if self.teacher_checkpoint:
+            path = self.teacher_checkpoint
+            return dataclasses.replace(self.without_teacher(), teacher_checkpoint=path)
+        return self
 
     def for_teacher(self) -> "Options":
         """The settings of the teacher's own training, whatever the student's are."""

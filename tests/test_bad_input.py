@@ -61,6 +61,8 @@ BAD_FLAGS = {
     "--distiller=none --task_weight=0": "nothing to learn",
     "--distiller=AT --hparam=p=1e9": "p=1000000000",
     "--teacher_checkpoint=absent.keras": "absent.keras",
+    "--distiller=dml --teacher_checkpoint=absent.keras": "--distiller=DML trains",
+    "--distiller=DML --teacher=resnet9": "resnet9",
     "--flagfile=absent.flags": "absent.flags",
     "--train_dir=/proc/run": "/proc/run",
     "digits": "digits",

@@ -56,7 +56,7 @@ def read(path) -> Vector:
         meta = json.loads(str(file["meta"]))
         for key in file.files:
             kind, _, name = key.partition("/")
-            if kind in ("loss", "grad", "updated", "output"):
+            if kind in ("loss", "grad", "updated", "output", "attack"):
                 expected[key] = file[key]
             elif kind in ("student", "teacher", "param"):
                 inputs[kind][name] = tf.constant(file[key])
@@ -87,3 +87,20 @@ def sum_of_levels(vector, part, function, **hyperparameters):
         return {"loss": tf.add_n(losses), **parts}
 
     return compute, {}
+
+
+def tanh_classifier(parameters, side):
+    """The net tanh(flat(x) K0 + b0) K1 + b1 with the parameters `side/dense_0/...`."""
+    k0, b0, k1, b1 = (
+        parameters[f"{side}/dense_{layer}/{kind}"]
+        for layer in (0, 1)
+        for kind in ("kernel", "bias")
+    )
+
+    def net(images, training=False, with_taps=False):
+        del training
+        hidden = tf.tanh(tf.reshape(images, [images.shape[0], -1]) @ k0 + b0)
+        logits = hidden @ k1 + b1
+        return Output(logits, {}) if with_taps else logits
+
+    return net

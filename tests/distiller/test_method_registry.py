@@ -63,6 +63,8 @@ def test_a_method_twice_in_a_sum_raises():
 def test_facts_are_known_before_there_are_nets():
     assert not distiller.resolve("none").uses_teacher
     assert distiller.resolve("none+AT").uses_teacher
+    assert not distiller.resolve("none+AT").trains_teacher
+    assert distiller.resolve("DML+AT").trains_teacher
     assert distiller.resolve("KD").task_weight == 0.1
     assert distiller.resolve("KD+VID").task_weight == 1.0
 

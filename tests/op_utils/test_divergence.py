@@ -3,7 +3,7 @@ import pytest
 import scipy.special
 import tensorflow as tf
 
-from op_utils.divergence import softened_kl
+from op_utils.divergence import kl_entries, softened_kl
 
 
 def kl(student, teacher, temperature):
@@ -56,3 +56,17 @@ def test_extreme_logits_stay_finite():
 def test_unequal_classes_raise():
     with pytest.raises(ValueError, match=r"equal shape.*\(2, 3\).*\(2, 4\)"):
         softened_kl(tf.zeros([2, 3]), tf.zeros([2, 4]))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 0.5, 0.999])
+def test_entries_are_positive_and_sum_to_the_divergence(scale):
+    rng = np.random.default_rng(0)
+    q = rng.dirichlet(np.ones(5), 6)
+    p = (1 - scale) * q + scale * rng.dirichlet(np.full(5, 0.1), 6)
+    entries = kl_entries(p, q, np.log(p / q)).numpy()
+    assert (entries >= -1e-15).all()
+    expected = scipy.special.kl_div(p, q)
+    np.testing.assert_allclose(entries, expected, rtol=1e-3, atol=1e-15)
+    np.testing.assert_allclose(
+        entries.sum(1), (p * np.log(p / q)).sum(1), rtol=1e-3, atol=1e-15
+    )

@@ -104,7 +104,8 @@ settings = option_flags.read()
 if settings.distiller == "none":
     settings = settings.without_teacher()
 lengths = ["init", "train"] if settings.distiller == "FitNet" else ["train"]
-phases = [types.SimpleNamespace(length=x) for x in lengths]
+is_mutual = settings.distiller == "DML"
+phases = [types.SimpleNamespace(length=x, trains_teacher=is_mutual) for x in lengths]
 option_flags.print_notes(settings, phases, settings.dataset != "digits")
 """
 
@@ -121,6 +122,10 @@ option_flags.print_notes(settings, phases, settings.dataset != "digits")
         (
             ["--teacher_checkpoint=a", "--teacher=a", "--teacher_epochs=3"],
             ["teacher", "teacher_epochs"],
+        ),
+        (
+            ["--distiller=DML", "--teacher=a", "--teacher_seed=1", "--seed=2"],
+            ["teacher_seed"],
         ),
         (["--init_epochs=3"], ["init_epochs"]),
         (["--init_epochs=3", "--distiller=FitNet"], []),

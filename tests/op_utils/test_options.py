@@ -207,6 +207,48 @@ def test_without_teacher_nothing_of_a_teacher_counts():
     assert not settings.without_teacher().uses_teacher
 
 
+TEACHERS = Options(teacher="WRN-16-4", teacher_epochs=3, teacher_seed=9, seed=4)
+
+
+def method(uses_teacher=True, trains_teacher=False):
+    return types.SimpleNamespace(
+        name="DML", uses_teacher=uses_teacher, trains_teacher=trains_teacher
+    )
+
+
+def test_a_method_is_left_what_it_needs_of_a_teacher():
+    assert TEACHERS.with_teacher_of(method()) == TEACHERS
+    alone = TEACHERS.with_teacher_of(method(uses_teacher=False))
+    assert alone == TEACHERS.without_teacher()
+
+
+def test_a_given_teacher_needs_no_training():
+    given = dataclasses.replace(TEACHERS, teacher_checkpoint="a.keras")
+    found = given.with_teacher_of(method())
+    assert found == Options(teacher="", teacher_checkpoint="a.keras", seed=4)
+
+
+def test_a_teacher_that_learns_along_has_no_training_of_its_own():
+    found = TEACHERS.with_teacher_of(method(trains_teacher=True))
+    assert found == Options(teacher="WRN-16-4", seed=4)
+
+
+def test_a_trained_teacher_cannot_start_with_the_student():
+    given = dataclasses.replace(TEACHERS, teacher_checkpoint="a.keras")
+    message = r"--distiller=DML trains.*--teacher=NET.*--teacher_checkpoint=a\.keras"
+    with pytest.raises(ValueError, match=message):
+        given.with_teacher_of(method(trains_teacher=True))
+
+
+def test_no_student_starts_with_a_fresh_teachers_seed():
+    seeds = 0, 1, 2**31 - 1
+    fresh = {Options(seed=seed).fresh_teacher_seed for seed in seeds}
+    assert len(fresh) == 3
+    for seed in fresh:
+        with pytest.raises(ValueError, match="--seed"):
+            Options(seed=seed)
+
+
 STUDENTS_OWN = (
     "student distiller hparam task_weight data_fraction epochs init_epochs "
     "init_learning_rate seed"
