@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from distiller import base, hyperparameters, tap_pairs
 from op_utils.attention import power, spatial_attention
+from op_utils.gaps import squared_gap
 from op_utils.norms import norm
 from op_utils.pooling import pool_to_smaller
 
@@ -18,8 +19,7 @@ def _gaps(students, teachers, attention: Callable) -> list[tf.Tensor]:
     gaps = []
     for student, teacher in zip(students, teachers, strict=True):
         student, teacher = pool_to_smaller(student, tf.stop_gradient(teacher))
-        gap = attention(student) - attention(teacher)
-        gaps.append(tf.reduce_mean(tf.square(gap)))
+        gaps.append(squared_gap(attention(student), attention(teacher)))
     return gaps
 
 

@@ -7,29 +7,9 @@ import tensorflow as tf
 from distiller import base, hyperparameters, tap_pairs
 from op_utils.connectors import ConvConnector
 from op_utils.divergence import softened_kl
+from op_utils.gaps import squared_gap
 
 Variant = typing.Literal["paper", "one_phase"]
-
-
-def hint_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
-    """Mean over all entries of (student - teacher)^2.
-
-    Args:
-        student: [B, H, W, C], mapped to the teacher's shape by the regressor.
-        teacher: [B, H, W, C], taken as constant.
-
-    Returns:
-        Scalar, at least 0, in the squared unit of the maps.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    if student.shape != teacher.shape:
-        raise ValueError(
-            "The hint is compared entry by entry. Expected maps of equal shape. "
-            f"Received: student {student.shape}, teacher {teacher.shape}."
-        )
-    return tf.reduce_mean(tf.square(student - tf.stop_gradient(teacher)))
 
 
 class FitNet(base.Distiller):
@@ -100,7 +80,7 @@ class FitNet(base.Distiller):
         # Paper: half the squared norm, i.e. H W C / 2 times the mean. Here: weight
         # times the mean, because one weight then serves maps of all sizes.
         terms = [
-            hint_loss(regressor(student.taps[s], training=True), teacher.taps[t])
+            squared_gap(regressor(student.taps[s], training=True), teacher.taps[t])
             for regressor, (s, t) in zip(self.regressors, self.pairs, strict=True)
         ]
         return {"hint": self.weight * tf.add_n(terms)}

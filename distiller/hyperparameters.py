@@ -116,6 +116,19 @@ def check_choice(choices: Sequence[str], **values: str):
             )
 
 
+def scaled_width(channels: int, **factor: float) -> int:
+    """int(channels * factor) of one named factor > 0; ValueError if that is 0."""
+    ((name, value),) = factor.items()
+    check_positive(**factor)
+    width = int(channels * value)
+    if width < 1:
+        raise ValueError(
+            f"{name} leaves no channel. Expected at least 1 / {channels}, one over the "
+            f"channels of the tap. Received: {name}={value}."
+        )
+    return width
+
+
 def _valid(known: dict[str, Hyperparameter]) -> str:
     return ", ".join(map(str, known.values())) or "nothing: it has no hyperparameters"
 

@@ -8,6 +8,7 @@ from distiller import (
     base,
     dml,
     fitnet,
+    logits,
     none,
     soft_logits,
     vid,
@@ -19,6 +20,7 @@ METHODS = {
     "none": (none.NoDistillation, ("baseline", "CE")),
     # From logits.
     "Soft_logits": (soft_logits.SoftLogits, ("KD", "ST", "Soft-logit")),
+    "Logits": (logits.Logits, ()),
     "DML": (dml.DML, ()),
     # From maps and their gradients.
     "FitNet": (fitnet.FitNet, ("hint",)),

@@ -64,6 +64,23 @@ def resolve(
     return tuple(pairs)
 
 
+def resolve_one(
+    taps: Sequence[str], student_taps: TapSpecs, teacher_taps: TapSpecs
+) -> tuple[str, str]:
+    """`resolve` for methods that compare one tap of each net.
+
+    Raises:
+        ValueError: as for `resolve`, or there are several pairs.
+    """
+    pairs = resolve(taps, student_taps, teacher_taps)
+    if len(pairs) > 1:
+        raise ValueError(
+            "The method compares one tap of each net. Expected one pair. "
+            f"Received: taps={','.join(taps)}, which are {len(pairs)} pairs."
+        )
+    return pairs[0]
+
+
 def _stages(specs: TapSpecs, suffix: str) -> list[str]:
     """The stage taps, the shallowest first."""
     names = [name for name in specs if re.fullmatch(rf"stage\d+{suffix}", name)]

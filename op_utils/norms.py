@@ -25,6 +25,9 @@ def norm(x: tf.Tensor, axis: int = -1, keepdims: bool = False) -> tf.Tensor:
 def unit(x: tf.Tensor, axis: int = -1) -> tf.Tensor:
     """Vectors of length 1: x / max(||x||_2, 1e-12); the zero vector stays zero.
 
+    Where x is 0, so is the gradient: the quotient's slope of 1e12 would be the end of
+    any training.
+
     Args:
         x: any shape.
         axis: the axis whose vectors get length 1.
@@ -32,5 +35,7 @@ def unit(x: tf.Tensor, axis: int = -1) -> tf.Tensor:
     Returns:
         The shape of `x`.
     """
-    # l2_normalize puts its epsilon on the squared norm.
-    return tf.math.l2_normalize(x, axis, epsilon=1e-24)
+    squared = tf.reduce_sum(tf.square(x), axis, keepdims=True)
+    # 1e-24, since this is the squared norm.
+    scale = tf.math.rsqrt(tf.maximum(squared, 1e-24))
+    return x * tf.where(squared > 0, scale, tf.zeros_like(scale))

@@ -132,3 +132,13 @@ def test_ranges():
             hyperparameters.check_not_negative(weight=bad)
     with pytest.raises(ValueError, match="one of a, b.*variant='c'"):
         hyperparameters.check_choice(("a", "b"), variant="c")
+
+
+def test_scaled_widths():
+    assert hyperparameters.scaled_width(7, rate=0.5) == 3
+    assert hyperparameters.scaled_width(7, rate=2.0) == 14
+    with pytest.raises(ValueError, match=r"1 / 7.*rate=0\.1\."):
+        hyperparameters.scaled_width(7, rate=0.1)
+    for bad in (0.0, float("nan")):
+        with pytest.raises(ValueError, match=f"rate={bad}"):
+            hyperparameters.scaled_width(7, rate=bad)

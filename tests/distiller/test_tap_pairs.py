@@ -87,3 +87,12 @@ def test_unequal_widths_raise_only_where_they_must_agree():
     assert tap_pairs.resolve(["stage1"], narrow, narrow, equal_widths=True)
     with pytest.raises(ValueError, match=r"equal.*stage1 of the student with 3.*6"):
         tap_pairs.resolve(["stage1"], narrow, wide, equal_widths=True)
+
+
+def test_one_pair_is_asked_for_where_methods_compare_one():
+    resolve_one = tap_pairs.resolve_one
+    assert resolve_one(["last_stage"], THREE, FIVE) == ("stage3", "stage5")
+    with pytest.raises(ValueError, match=r"one pair.*taps=stages, which are 3 pairs"):
+        resolve_one(["stages"], THREE, FIVE)
+    with pytest.raises(ValueError, match="no tap 'embedding'"):
+        resolve_one(["embedding"], THREE, FIVE)

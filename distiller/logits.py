@@ -1,0 +1,33 @@
+"""Logits: the student regresses the teacher's logits."""
+
+from distiller import base, hyperparameters
+from op_utils.gaps import squared_gap
+
+
+class Logits(base.Distiller):
+    """Ba and Caruana, Do Deep Nets Really Need to be Deep?, NIPS 2014.
+
+    https://arxiv.org/abs/1312.6184, section 2.2. The mean over batch and classes of
+    (z_s - z_t)^2, z the logits: no softmax, no temperature. Owns no variables. The
+    default weight is that of AberHu/Knowledge-Distillation-Zoo, which keeps the label
+    cross-entropy.
+
+    Args:
+        weight: of the term, >= 0.
+
+    Raises:
+        ValueError: a hyperparameter is out of range.
+    """
+
+    def __init__(self, student_taps, teacher_taps, data, *, weight: float = 0.1):
+        super().__init__(student_taps, teacher_taps, data)
+        hyperparameters.check_not_negative(weight=weight)
+        self.weight = weight
+
+    def loss(self, student, teacher, batch):
+        """The weighted mean square, as "logits"."""
+        del batch
+        # Paper: half the sum over the classes, without labels. Here: the mean, because
+        # one weight then serves any number of classes; a weight of half that number
+        # with --task_weight=0 is the paper's.
+        return {"logits": self.weight * squared_gap(student.logits, teacher.logits)}
