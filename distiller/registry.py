@@ -4,12 +4,17 @@ import difflib
 from collections.abc import Sequence
 
 from distiller import (
+    ab,
+    afd,
     at,
     base,
     dml,
     fitnet,
+    ft,
     logits,
     none,
+    nst,
+    ofd,
     soft_logits,
     vid,
 )
@@ -25,7 +30,12 @@ METHODS = {
     # From maps and their gradients.
     "FitNet": (fitnet.FitNet, ("hint",)),
     "AT": (at.AT, ("attention",)),
+    "NST": (nst.NST, ()),
+    "AB": (ab.AB, ("abound",)),
     "VID": (vid.VID, ()),
+    "FT": (ft.FT, ("factor",)),
+    "OFD": (ofd.OFD, ("CO", "margin_ReLU", "overhaul")),
+    "AFD": (afd.AFD, ()),
 }
 
 

@@ -1,5 +1,7 @@
 """Trained layers that bring a student's map to the shape of the teacher's."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -154,3 +156,75 @@ class PointwiseConnector(keras.layers.Layer):
             training: whether the batch norm uses and updates batch statistics.
         """
         return self.norm(self.convolution(maps), training=training)
+
+
+class ConvStack(keras.layers.Layer):
+    """3x3 convolutions of stride 1, each followed by batch norm and leaky ReLU.
+
+    Source: paraphraser and translator of Kim et al., Paraphrasing Complex Network:
+    Network Compression via Factor Transfer, https://arxiv.org/abs/1802.04977.
+
+    Args:
+        widths: channels of the maps that come in, then of each convolution's result.
+        transposed: whether the convolutions are transposed ones.
+        batch_norm: whether there are batch norms; the convolutions have a bias where
+            there are none.
+        slope: of the leaky ReLU below 0.
+        name: of the layer.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        transposed: bool = False,
+        batch_norm: bool = True,
+        slope: float = 0.1,
+        name=None,
+    ):
+        super().__init__(dtype="float32", name=name)
+        self.widths = tuple(widths)
+        self.slope = slope
+        kind = keras.layers.Conv2DTranspose if transposed else keras.layers.Conv2D
+        self.convolutions = tuple(
+            kind(
+                width,
+                3,
+                padding="same",
+                use_bias=not batch_norm,
+                kernel_initializer=_uniform(),
+                dtype="float32",
+                name=f"convolution_{i}",
+            )
+            for i, width in enumerate(self.widths[1:])
+        )
+        self.norms = tuple(
+            keras.layers.BatchNormalization(
+                momentum=0.9, epsilon=1e-5, dtype="float32", name=f"norm_{i}"
+            )
+            for i in range(len(self.convolutions) if batch_norm else 0)
+        )
+        self.build((None, None, None, self.widths[0]))
+
+    def build(self, input_shape):
+        """Creates the variables."""
+        spatial = input_shape[:-1]
+        for convolution, width in zip(self.convolutions, self.widths, strict=False):
+            convolution.build((*spatial, width))
+        for norm, width in zip(self.norms, self.widths[1:], strict=False):
+            norm.build((*spatial, width))
+        self.built = True
+
+    def call(self, maps, training=True) -> tf.Tensor:
+        """Maps [B, H, W, first width] to [B, H, W, last width].
+
+        Args:
+            maps: of any size.
+            training: whether the batch norms use and update batch statistics.
+        """
+        for i, convolution in enumerate(self.convolutions):
+            maps = convolution(maps)
+            if self.norms:
+                maps = self.norms[i](maps, training=training)
+            maps = tf.nn.leaky_relu(maps, self.slope)
+        return maps

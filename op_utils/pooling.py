@@ -13,7 +13,9 @@ def _bins(before: int, after: int) -> np.ndarray:
     return bins
 
 
-def adaptive_average_pool(maps: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def adaptive_average_pool(
+    maps: tf.Tensor, height: int, width: int, *, enlarge: bool = False
+) -> tf.Tensor:
     """Pools to a size: cell i is the mean of floor(i n / m) .. ceil((i + 1) n / m) - 1.
 
     That holds along each axis, from n to m cells; the bins overlap where m does not
@@ -24,15 +26,19 @@ def adaptive_average_pool(maps: tf.Tensor, height: int, width: int) -> tf.Tensor
         maps: [B, H, W, C] with static H and W.
         height: rows of the result, 1 to H.
         width: columns of the result, 1 to W.
+        enlarge: allow sizes above H and W, too; the cells are repeated there, or
+            averaged with their neighbours, as the definition gives it.
 
     Returns:
         [B, height, width, C].
 
     Raises:
-        ValueError: the result would be empty or larger than the maps.
+        ValueError: the result would be empty, or larger than the maps without
+            `enlarge`.
     """
     _, rows, columns, _ = maps.shape
-    if not (1 <= height <= rows and 1 <= width <= columns):
+    fits = height <= rows and width <= columns
+    if min(height, width) < 1 or not (fits or enlarge):
         raise ValueError(
             "Pooling makes maps smaller. Expected a height from 1 to "
             f"{rows} and a width from 1 to {columns}. "
@@ -47,6 +53,36 @@ def adaptive_average_pool(maps: tf.Tensor, height: int, width: int) -> tf.Tensor
     horizontal = tf.constant(_bins(columns, width), maps.dtype)
     maps = tf.einsum("bhwc,ih->biwc", maps, vertical)
     return tf.einsum("biwc,jw->bijc", maps, horizontal)
+
+
+def average_channels(maps: tf.Tensor, channels: int) -> tf.Tensor:
+    """Averages neighbouring channels: the bins of `adaptive_average_pool`, along C.
+
+    Where `channels` divides C, they are groups of C / channels consecutive ones.
+
+    Args:
+        maps: [B, H, W, C] with static H, W and C.
+        channels: of the result, 1 to C.
+
+    Returns:
+        [B, H, W, channels].
+
+    Raises:
+        ValueError: the result would be empty or have more channels than the maps.
+    """
+    _, rows, columns, before = maps.shape
+    if not 1 <= channels <= before:
+        raise ValueError(
+            "Averaging makes channels fewer. Expected a number from 1 to "
+            f"{before}. Received: channels={channels}."
+        )
+    if before == channels:
+        return maps
+    if before % channels == 0:
+        groups = [-1, rows, columns, channels, before // channels]
+        return tf.reduce_mean(tf.reshape(maps, groups), -1)
+    bins = tf.constant(_bins(before, channels), maps.dtype)
+    return tf.einsum("bhwc,ic->bhwi", maps, bins)
 
 
 def pool_to_smaller(

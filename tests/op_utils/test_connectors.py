@@ -2,7 +2,11 @@ import keras
 import numpy as np
 import pytest
 
-from op_utils.connectors import ConvConnector, PointwiseConnector
+from op_utils.connectors import (
+    ConvConnector,
+    ConvStack,
+    PointwiseConnector,
+)
 
 
 def valid(x, kernel, stride=1):
@@ -108,3 +112,42 @@ def test_pointwise_connector_starts_with_the_published_spread():
     kernel = PointwiseConnector(300, 50).convolution.kernel.numpy()
     assert abs(kernel.std() - np.sqrt(2 / 50)) < 0.003
     assert abs(kernel).max() > 3 * np.sqrt(2 / 50), "normal, and not truncated at 2"
+
+
+def leaky(x, slope):
+    return np.where(x > 0, x, slope * x)
+
+
+def flipped(kernel):
+    """[h, w, out, in] of a transposed convolution as that of a plain one."""
+    return np.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_stack_equals_numpy(transposed, training):
+    layer = ConvStack((5, 4, 3), transposed=transposed, slope=0.3)
+    rng = np.random.default_rng(0)
+    for variable in layer.variables:
+        variable.assign(rng.uniform(0.5, 1.5, size=variable.shape))
+    x = expected = rng.normal(size=(3, 4, 2, 5)).astype(np.float32)
+    for convolution, norm in zip(layer.convolutions, layer.norms, strict=True):
+        assert convolution.bias is None
+        kernel = convolution.kernel.numpy()
+        expected = valid(padded(expected), flipped(kernel) if transposed else kernel)
+        gamma, beta, mean, variance = (v.numpy() for v in norm.variables)
+        if training:
+            mean, variance = expected.mean((0, 1, 2)), expected.var((0, 1, 2))
+        expected = (expected - mean) / np.sqrt(variance + 1e-5) * gamma + beta
+        expected = leaky(expected, 0.3)
+    result = layer(x, training=training)
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_stack_without_batch_norm_has_biases():
+    layer = ConvStack((5, 4), batch_norm=False)
+    kernel, bias = layer.variables
+    bias.assign([1.0, -2.0, 3.0, -4.0])
+    x = np.random.default_rng(0).normal(size=(2, 3, 3, 5)).astype(np.float32)
+    expected = leaky(valid(padded(x), kernel.numpy()) + bias.numpy(), 0.1)
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-5)

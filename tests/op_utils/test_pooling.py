@@ -64,7 +64,32 @@ def test_sizes_out_of_range_raise(height, width):
         pooling.adaptive_average_pool(tf.zeros([1, 4, 4, 1]), height, width)
 
 
+@pytest.mark.parametrize("height, width", [(8, 6), (5, 3), (2, 7)])
+def test_maps_can_be_enlarged_where_that_is_meant(height, width):
+    maps = np.random.default_rng(0).normal(size=(2, 4, 3, 5))
+    result = pooling.adaptive_average_pool(maps, height, width, enlarge=True)
+    np.testing.assert_allclose(result, pooled(maps, height, width), rtol=1e-6)
+    with pytest.raises(ValueError, match="height=0"):
+        pooling.adaptive_average_pool(maps, 0, 6, enlarge=True)
+
+
 def test_the_larger_map_is_pooled_along_each_axis():
     student, teacher = np.ones((2, 8, 3, 1)), np.ones((2, 4, 6, 5))
     s, t = pooling.pool_to_smaller(tf.constant(student), tf.constant(teacher))
     assert (s.shape, t.shape) == ((2, 4, 3, 1), (2, 4, 3, 5))
+
+
+@pytest.mark.parametrize("before, after", [(6, 6), (6, 3), (6, 2), (6, 4), (5, 3)])
+def test_channels_are_averaged_in_the_same_bins(before, after):
+    maps = np.random.default_rng(0).normal(size=(2, 4, 3, before))
+    found = pooling.average_channels(maps, after)
+    assert found.shape == (2, 4, 3, after)
+    as_rows = maps.reshape(2, 12, before, 1)
+    expected = pooled(as_rows, 12, after).reshape(2, 4, 3, after)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [0, 5])
+def test_channels_out_of_range_raise(channels):
+    with pytest.raises(ValueError, match=f"channels={channels}"):
+        pooling.average_channels(tf.zeros([1, 2, 2, 4]), channels)
