@@ -8,13 +8,16 @@ from distiller import (
     afd,
     at,
     base,
+    bss,
     dml,
     fitnet,
     ft,
     logits,
+    lwm,
     none,
     nst,
     ofd,
+    sobolev,
     soft_logits,
     vid,
 )
@@ -36,6 +39,9 @@ METHODS = {
     "FT": (ft.FT, ("factor",)),
     "OFD": (ofd.OFD, ("CO", "margin_ReLU", "overhaul")),
     "AFD": (afd.AFD, ()),
+    "LwM": (lwm.LwM, ()),
+    "Sobolev": (sobolev.Sobolev, ()),
+    "BSS": (bss.BSS, ()),
 }
 
 
