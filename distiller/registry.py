@@ -11,9 +11,13 @@ from distiller import (
     bss,
     dml,
     fitnet,
+    fsp,
     ft,
+    kd_eid,
+    kd_svd,
     logits,
     lwm,
+    mhgd,
     none,
     nst,
     ofd,
@@ -42,6 +46,11 @@ METHODS = {
     "LwM": (lwm.LwM, ()),
     "Sobolev": (sobolev.Sobolev, ()),
     "BSS": (bss.BSS, ()),
+    # From flows between levels.
+    "FSP": (fsp.FSP, ()),
+    "KD_SVD": (kd_svd.KDSVD, ()),
+    "KD_EID": (kd_eid.KDEID, ()),
+    "MHGD": (mhgd.MHGD, ()),
 }
 
 
