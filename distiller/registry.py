@@ -9,20 +9,27 @@ from distiller import (
     at,
     base,
     bss,
+    cc,
+    crd,
     dml,
     fitnet,
     fsp,
     ft,
+    irg,
     kd_eid,
     kd_svd,
     logits,
     lwm,
     mhgd,
+    mlkd,
     none,
     nst,
     ofd,
+    pkt,
+    rkd,
     sobolev,
     soft_logits,
+    sp,
     vid,
 )
 
@@ -51,6 +58,14 @@ METHODS = {
     "KD_SVD": (kd_svd.KDSVD, ()),
     "KD_EID": (kd_eid.KDEID, ()),
     "MHGD": (mhgd.MHGD, ()),
+    # From relations between images.
+    "RKD": (rkd.RKD, ()),
+    "PKT": (pkt.PKT, ()),
+    "SP": (sp.SP, ("similarity",)),
+    "CC": (cc.CC, ("correlation",)),
+    "IRG": (irg.IRG, ()),
+    "CRD": (crd.CRD, ()),
+    "MLKD": (mlkd.MLKD, ()),
 }
 
 
