@@ -13,7 +13,7 @@ demo: .venv/installed
 	  teacher=runs/demo/teacher alone=runs/demo/alone distilled=runs/demo/distilled
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

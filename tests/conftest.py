@@ -8,6 +8,19 @@ import commands
 QUICK = ("--batch_size=64", "--student=resnet8", "--data_fraction=0.5")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Which tests share a process, where there are several (--dist loadgroup).
+
+    A file's do, because they share what they compute. Where each case computes its own,
+    as in the conformance tests, a case's tests do.
+    """
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        group = f"{item.path.stem} {parameters.get('case', '')}"
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def teacher(tmp_path_factory):
     """A teacher for digits, trained for one epoch; the path of its file."""

@@ -1,0 +1,249 @@
+"""Every method trains real nets by the trainer, and goes on exactly where it stopped.
+
+The pair is WResNet-10-2 -> resnet8 with unequal widths, but WResNet-10-1 -> resnet8 for
+methods that need equal ones. Images and nets are small: most of the time is tracing.
+"""
+
+import dataclasses
+import functools
+import itertools
+import os
+import pathlib
+import shutil
+import signal
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import distiller
+import nets
+from distiller import registry
+from op_utils.checkpoint import Checkpoints
+from op_utils.interruption import Interrupted
+from op_utils.observer import Observer
+from op_utils.recipe import Recipe
+from op_utils.trainer import Trainer
+from tests.cases import every_case_variants_slow
+
+WIDER, EQUAL, STUDENT = "WResNet-10-2", "WResNet-10-1", "resnet8"
+SIZE, BATCH_SIZE, NUM_CLASSES, IMAGE_SHAPE = 8, 4, 3, (16, 16, 3)
+PHASE_STEPS = 4  # two epochs
+STOPPED_AFTER = 3  # inside the second epoch
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (SIZE, *IMAGE_SHAPE), np.uint8)
+LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1], np.int32)
+# No step but the first is the same in a training that starts anew: momentum, batches,
+# rates and draws differ.
+RATES = np.array([1e-3, 9e-4, 8e-4, 7e-4], np.float32)
+RECIPE = Recipe(
+    rates={"init": RATES, "train": RATES[::-1].copy()},
+    batch_size=BATCH_SIZE,
+    steps_per_epoch=SIZE // BATCH_SIZE,
+    mean=(0.5,) * 3,
+    std=(0.25,) * 3,
+    momentum=0.9,
+    nesterov=True,
+    weight_decay=5e-4,
+    scale_loss=False,
+    task_weight=None,
+    seed=3,
+    xla=False,
+    log_every=1,  # So that a call is one step.
+    checkpoint_every=1,
+    evaluate_every=2,
+)
+
+
+def batches(first_epoch, num_epochs, skip_batches):
+    orders = [
+        np.random.default_rng(epoch).permutation(SIZE)
+        for epoch in range(first_epoch, first_epoch + num_epochs)
+    ]
+    index = np.concatenate(orders).astype(np.int32)[skip_batches * BATCH_SIZE :]
+    data = {"image": IMAGES[index], "label": LABELS[index], "index": index}
+    dataset = tf.data.Dataset.from_tensor_slices(data)
+    return dataset.batch(BATCH_SIZE, drop_remainder=True)
+
+
+def evaluate(net, check):
+    del check
+    logits = net(tf.constant(IMAGES, tf.float32), training=False)
+    assert logits.shape == (SIZE, NUM_CLASSES)
+    return {"test_accuracy": 0.0}
+
+
+def build_net(name, seed):
+    return nets.build(name, NUM_CLASSES, IMAGE_SHAPE, seed=seed)
+
+
+@functools.cache
+def frozen_net(name):
+    """A teacher that all trainings share."""
+    return build_net(name, 70)
+
+
+def build(case, student, teacher):
+    name, hparams = case
+    spec = distiller.resolve(name, hparams)
+    data = distiller.DataSpec(SIZE, NUM_CLASSES, LABELS, BATCH_SIZE)
+    taps = teacher.tap_specs if spec.uses_teacher else {}
+    return spec.build(student.tap_specs, taps, data)
+
+
+def make(case, folder, *observers, seed=0) -> Trainer:
+    """A training in a folder; a seed gives it values that a restart must replace."""
+    teacher_name = EQUAL if registry.method_class(case[0]).equal_widths else WIDER
+    student, teacher = build_net(STUDENT, seed), frozen_net(teacher_name)
+    keras.utils.set_random_seed(seed)
+    method = build(case, student, teacher)
+    if any(phase.trains_teacher for phase in method.phases()):
+        teacher = build_net(teacher_name, 70 + seed)
+    return Trainer(
+        student=student,
+        teacher=teacher if method.uses_teacher else None,
+        method=method,
+        recipe=RECIPE,
+        batches=batches,
+        evaluate=evaluate,
+        checkpoints=Checkpoints(folder / "checkpoints", keep=100),
+        observers=observers,
+    )
+
+
+def at(trainer, step) -> pathlib.Path:
+    """The checkpoint of a step."""
+    return trainer.checkpoints.directory / f"step-{step:010d}"
+
+
+def saved(path) -> dict[str, np.ndarray]:
+    """All numbers of a checkpoint: student, method, optimizer, sums, teacher."""
+    reader = tf.train.load_checkpoint(str(path / "variables"))
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if not name.startswith("_CHECKPOINTABLE")
+    }
+
+
+class Starts(Observer):
+    """Keeps the student's weights at the start of each phase."""
+
+    def __init__(self):
+        self.student, self.weights = None, []
+
+    def phase_started(self, moment):
+        self.weights.append(values(self.student))
+
+
+def values(net) -> list[np.ndarray]:
+    """The trained weights; moving statistics change by themselves."""
+    return [v.numpy() for v in net.trainable_variables]
+
+
+def differ(first, second) -> bool:
+    return any(not np.array_equal(*pair) for pair in zip(first, second, strict=True))
+
+
+class Stop(Observer):
+    """SIGTERM after a step: the trainer saves and stops."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def stepped(self, moment):
+        if moment.step == self.step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@dataclasses.dataclass
+class Whole:
+    """A training that no one disturbs.
+
+    Attributes:
+        trainer: after the training.
+        moves_student: for each phase, whether it changed the student's weights.
+        moves_teacher: whether the training changed the teacher's; None without one.
+    """
+
+    trainer: Trainer
+    moves_student: list[bool]
+    moves_teacher: bool | None
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Case -> its `Whole`."""
+
+    @functools.cache
+    def run(case):
+        starts = Starts()
+        trainer = make(case, tmp_path_factory.mktemp("whole"), starts)
+        starts.student, teacher = trainer.student, trainer.teacher
+        before = None if teacher is None else teacher.get_weights()
+        trainer.run()
+        weights = [*starts.weights, values(trainer.student)]
+        return Whole(
+            trainer,
+            [differ(*pair) for pair in itertools.pairwise(weights)],
+            None if teacher is None else differ(before, teacher.get_weights()),
+        )
+
+    return run
+
+
+@every_case_variants_slow
+def test_training_changes_what_it_should(case, whole):
+    training = whole(case)
+    phases = training.trainer.phases
+    for name, value in saved(at(training.trainer, len(phases) * PHASE_STEPS)).items():
+        assert np.isfinite(value).all(), name
+    expected = [phase.trains_student for phase in phases]
+    assert training.moves_student == expected
+    assert expected[-1], "the last phase trains the student"
+    if training.moves_teacher is not None:
+        trains_teacher = any(phase.trains_teacher for phase in phases)
+        assert training.moves_teacher == trains_teacher
+
+
+@every_case_variants_slow
+def test_a_restart_in_each_phase_changes_no_bit(case, whole, tmp_path):
+    """From what a process leaves that is killed there, other objects go on.
+
+    Each goes on to the end of its phase, where the next one takes over.
+    """
+    undisturbed = whole(case).trainer
+    for number in range(len(undisturbed.phases)):
+        end = (number + 1) * PHASE_STEPS
+        last = end == len(undisturbed.phases) * PHASE_STEPS
+        folder = tmp_path / str(number)
+        trainer = make(case, folder, Stop(end), seed=1 + number)
+        left = end - PHASE_STEPS + STOPPED_AFTER
+        shutil.copytree(at(undisturbed, left), at(trainer, left))
+        with pytest.raises(Interrupted):
+            trainer.run()
+        assert_same(saved(at(trainer, end)), saved(at(undisturbed, end)))
+        parts = ["student", "method"] + ["teacher"] * (trainer.teacher is not None)
+        for part in parts if last else ():
+            found, expected = (getattr(x, part) for x in (trainer, undisturbed))
+            for a, b in zip(found.variables, expected.variables, strict=True):
+                np.testing.assert_array_equal(a, b, err_msg=a.name)
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+NEED_EQUAL_WIDTHS = [
+    name for name in distiller.names() if registry.method_class(name).equal_widths
+]
+
+
+@pytest.mark.parametrize("name", NEED_EQUAL_WIDTHS)
+def test_unequal_widths_are_refused_where_they_must_be_equal(name):
+    student, teacher = build_net(STUDENT, 0), frozen_net(WIDER)
+    with pytest.raises(ValueError, match="Received: "):
+        build((name, ()), student, teacher)
