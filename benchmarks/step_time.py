@@ -16,15 +16,12 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
 import distiller
-import nets
+from benchmarks import workload
 from nets import profile
-from op_utils import step as step_lib
-from op_utils.optimizer import SGD
 
 flags.DEFINE_string("teacher", "WResNet-40-2", "The teacher net.")
 flags.DEFINE_string("student", "WResNet-16-2", "The student net.")
@@ -60,40 +57,17 @@ def build_step(precision: str):
     """A compiled step on one fixed batch, and its multiply-accumulates."""
     size = flags.FLAGS.batch_size
     names = flags.FLAGS.student, flags.FLAGS.teacher
-    student, teacher = (nets.build(n, 10, dtype=precision, seed=0) for n in names)
-    labels = np.arange(size, dtype=np.int32) % 10
-    data = distiller.DataSpec(size, 10, labels, size)
+    student, teacher = (workload.build_net(name, precision) for name in names)
     method = distiller.build(
-        flags.FLAGS.distiller, student.tap_specs, teacher.tap_specs, data
+        flags.FLAGS.distiller, student.tap_specs, teacher.tap_specs, workload.data(size)
     )
-    phase = method.phases()[-1]
-    optimizer = SGD(
-        step_lib.trained_variables(phase, student, teacher),
-        momentum=0.9,
-        nesterov=False,
-        weight_decay=5e-4,
-        scale_loss=precision == "mixed_float16",
-    )
-    step = step_lib.Step(
-        method=method,
-        phase=phase,
-        student=student,
-        teacher=teacher,
-        optimizer=optimizer,
-        task_weight=method.task_weight,
-        xla=flags.FLAGS.xla,
-    )
-    batch = {
-        "image": tf.random.stateless_normal([size, 32, 32, 3], [3, 4]),
-        "label": tf.constant(labels),
-        "index": tf.range(size),
-        "epoch": tf.constant(0.0),
-        "progress": tf.constant(0.0),
-        "seed": tf.constant([0, 0]),
-    }
     cost = 3 * profile.multiply_accumulates(student)
     cost += profile.multiply_accumulates(teacher)
-    return tf.function(lambda: step(batch, tf.constant(0.01))["loss"]), size * cost
+    options = {"precision": precision, "xla": flags.FLAGS.xla}
+    phase = method.phases()[-1]
+    given = workload.batch(size)
+    step = workload.step_function(method, phase, student, teacher, given, **options)
+    return step, size * cost
 
 
 def measure(precision: str) -> dict[str, float]:
