@@ -25,6 +25,8 @@ class FitNet(base.Distiller):
         variant: "paper" for the two phases; "one_phase" for hint and label
             cross-entropy together throughout, as RepDistiller and mdistiller do.
         taps: the guided maps: stage2, student:teacher, ... (`tap_pairs`).
+        regressor: whether there is one; without it the maps are compared as they are
+            (AberHu/Knowledge-Distillation-Zoo), which needs equal shapes.
         weight: of the hint, >= 0.
         temperature: of the softened predictions of Eq. 2, > 0.
         first_lambda: weight of the softened predictions at the start, >= 0.
@@ -32,7 +34,8 @@ class FitNet(base.Distiller):
 
     Raises:
         ValueError: a hyperparameter is out of range, a tap does not exist, or the
-            regressor cannot bring the student's map to the teacher's size.
+            regressor cannot bring the student's map to the teacher's size, or there is
+            none and the shapes differ.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class FitNet(base.Distiller):
         *,
         variant: Variant = "paper",
         taps: tuple[str, ...] = ("stage2",),
+        regressor: bool = True,
         weight: float = 100.0,
         temperature: float = 3.0,
         first_lambda: float = 4.0,
@@ -58,11 +62,19 @@ class FitNet(base.Distiller):
         self.weight = weight
         self.temperature = temperature
         self.first_lambda, self.last_lambda = first_lambda, last_lambda
-        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps)
+        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps, maps=True)
         self.regressors = tuple(
             ConvConnector(student_taps[s].shape, teacher_taps[t].shape, name=f"to_{t}")
-            for s, t in self.pairs
+            for s, t in (self.pairs if regressor else ())
         )
+        for s, t in self.pairs:
+            shapes = student_taps[s].shape, teacher_taps[t].shape
+            if not regressor and shapes[0] != shapes[1]:
+                raise ValueError(
+                    "Without a regressor the maps are compared as they are. Expected "
+                    f"equal shapes. Received: regressor=false, {s} of the student "
+                    f"{shapes[0]}, {t} of the teacher {shapes[1]}."
+                )
 
     def phases(self):
         """Hint, then distil; or both terms' single phase."""
@@ -79,9 +91,15 @@ class FitNet(base.Distiller):
         del batch
         # Paper: half the squared norm, i.e. H W C / 2 times the mean. Here: weight
         # times the mean, because one weight then serves maps of all sizes.
+        maps = [student.taps[s] for s, _ in self.pairs]
+        if self.regressors:
+            maps = [
+                regressor(x, training=True)
+                for regressor, x in zip(self.regressors, maps, strict=True)
+            ]
         terms = [
-            squared_gap(regressor(student.taps[s], training=True), teacher.taps[t])
-            for regressor, (s, t) in zip(self.regressors, self.pairs, strict=True)
+            squared_gap(x, teacher.taps[t])
+            for x, (_, t) in zip(maps, self.pairs, strict=True)
         ]
         return {"hint": self.weight * tf.add_n(terms)}
 

@@ -12,6 +12,7 @@ from op_utils.factors import factor_attention_gap, factor_gap
 from op_utils.gaps import squared_gap
 
 Variant = typing.Literal["paper", "attention"]
+Norms = typing.Literal["both", "translator", "none"]
 
 
 class FT(base.Distiller):
@@ -30,8 +31,9 @@ class FT(base.Distiller):
         weight: of the sum over the pairs, >= 0; the default is that of RepDistiller and
             KD-Zoo. The paraphraser's own loss counts 1.
         rate: channels of the factor over those of the teacher's map, > 0.
-        batch_norm: whether paraphraser and translator have batch norms. Published: yes
-            for CIFAR-10, no for CIFAR-100.
+        batch_norm: which have batch norms: "both", paraphraser and translator (KD-Zoo
+            for CIFAR-10); the "translator" alone (RepDistiller); or "none" (KD-Zoo for
+            CIFAR-100).
         p1: exponent of the factors in "attention", >= 1.
         p2: exponent of the differences, 1 or an even number.
 
@@ -50,12 +52,13 @@ class FT(base.Distiller):
         taps: tuple[str, ...] = ("last_map",),
         weight: float = 200.0,
         rate: float = 0.5,
-        batch_norm: bool = True,
+        batch_norm: Norms = "both",
         p1: int = 2,
         p2: int = 1,
     ):
         super().__init__(student_taps, teacher_taps, data)
         hyperparameters.check_choice(typing.get_args(Variant), variant=variant)
+        hyperparameters.check_choice(typing.get_args(Norms), batch_norm=batch_norm)
         hyperparameters.check_not_negative(weight=weight)
         hyperparameters.check_positive(p1=p1, p2=p2)
         if p1 != int(p1) or p2 != 1 and p2 % 2:
@@ -66,7 +69,7 @@ class FT(base.Distiller):
         self.variant = variant
         self.weight = weight
         self.p1, self.p2 = p1, p2
-        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps)
+        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps, maps=True)
         stacks = (
             _stacks(student_taps[s], teacher_taps[t], rate, batch_norm)
             for s, t in self.pairs
@@ -113,15 +116,16 @@ class FT(base.Distiller):
         return {"factor": self.weight * tf.add_n(gaps)}
 
 
-def _stacks(student: TapSpec, teacher: TapSpec, rate: float, batch_norm: bool):
+def _stacks(student: TapSpec, teacher: TapSpec, rate: float, batch_norm: Norms):
     """Encoder, decoder and translator for a pair of taps."""
     own, given = student.channels, teacher.channels
     factor = hyperparameters.scaled_width(given, rate=rate)
-    stack = functools.partial(ConvStack, batch_norm=batch_norm)
+    stack = functools.partial(ConvStack, batch_norm=batch_norm == "both")
+    translates = batch_norm != "none"
     return (
         stack((given, given, factor, factor), name="encoder"),
         stack((factor, factor, given, given), name="decoder", transposed=True),
-        stack((own, own, factor, factor), name="translator"),
+        ConvStack((own, own, factor, factor), name="translator", batch_norm=translates),
     )
 
 

@@ -84,7 +84,8 @@ class MHGD(base.Distiller):
         """The heads, then distil."""
         combine = combiner(ramp=True) if self.clip else None
         # Authors' code: adds 5e-4 times the variables' squares to the first phase's
-        # term. Here: the trainer's weight decay, which all trained variables have.
+        # term. Here: the trainer's weight decay w instead, whose gradient w times the
+        # variable is half of that for the same w.
         return (
             base.Phase(
                 "attention",

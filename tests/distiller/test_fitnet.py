@@ -110,4 +110,15 @@ def hint(vector):
     return compute, {}
 
 
+def test_without_a_regressor_maps_are_compared_as_they_are():
+    method = fitnet.FitNet(STUDENT, STUDENT, fakes.data(), regressor=False)
+    assert method.variables == ()
+    student, teacher = RNG.normal(size=(2, 3, *STUDENT["stage1"].shape))
+    seen, given = ({name: x for name in STUDENT} for x in (student, teacher))
+    term = method.hint(fakes.output(seen), fakes.output(given), {})["hint"]
+    np.testing.assert_allclose(term, 100 * np.mean((student - teacher) ** 2), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"equal shapes.*regressor=false.*stage"):
+        build(regressor=False)
+
+
 PARITY = {"FitNet": hint}

@@ -131,15 +131,27 @@ def test_the_published_recipe_is_the_default():
 
 
 def test_without_batch_norm_convolutions_have_biases():
-    method = build(batch_norm=False)
+    method = build(batch_norm="none")
     assert method.non_trainable_variables == ()
-    names = [v.name for v in method.phases()[0].own]
-    assert names == ["kernel", "bias"] * 6
+    for phase, convolutions in zip(method.phases(), (6, 3), strict=True):
+        assert [v.name for v in phase.own] == ["kernel", "bias"] * convolutions
+
+
+def test_the_translator_alone_may_have_batch_norms():
+    paraphrase, distill = build(batch_norm="translator").phases()
+    assert [v.name for v in paraphrase.own] == ["kernel", "bias"] * 6
+    assert [v.name for v in distill.own] == ["kernel"] * 3 + ["gamma", "beta"] * 3
 
 
 @pytest.mark.parametrize(
     "name, value",
-    [("weight", -1.0), ("variant", "zoo"), ("rate", 0.0), ("rate", 0.1)]
+    [
+        ("weight", -1.0),
+        ("variant", "zoo"),
+        ("batch_norm", "encoder"),
+        ("rate", 0.0),
+        ("rate", 0.1),
+    ]
     + [("p1", 0), ("p1", 1.5), ("p2", 0), ("p2", 3), ("p2", 2.5)],
 )
 def test_out_of_range_raises(name, value):
@@ -170,7 +182,7 @@ def translator(vector):
         taps=("feature",),
         weight=1.0,
         rate=given["k"],
-        batch_norm=given["use_batch_norm"],
+        batch_norm="both" if given["use_batch_norm"] else "none",
     )
     variables = {}
     for part, (stack,) in (
