@@ -82,7 +82,7 @@ class AB(base.Distiller):
         hyperparameters.check_positive(margin=margin)
         self.weight = weight
         self.margin = margin
-        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps)
+        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps, maps=True)
         shapes = [(student_taps[s].shape, teacher_taps[t].shape) for s, t in self.pairs]
         self.connectors = tuple(
             None if s == t else ConvConnector(s, t, relu=False, name=f"to_{name}")

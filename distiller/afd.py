@@ -101,7 +101,7 @@ class AFD(base.Distiller):
         self.weight = weight
         self.epsilon = epsilon
         self.pairs = tap_pairs.resolve(
-            taps, student_taps, teacher_taps, equal_widths=True
+            taps, student_taps, teacher_taps, maps=True, equal_widths=True
         )
         scaled = hyperparameters.scaled_width
         widths = [teacher_taps[t].channels for _, t in self.pairs]

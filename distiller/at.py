@@ -114,10 +114,7 @@ class AT(base.Distiller):
         hyperparameters.check_choice(typing.get_args(Variant), variant=variant)
         hyperparameters.check_not_negative(weight=weight)
         hyperparameters.check_positive(p=p, epsilon=epsilon)
-        if p > 64:  # The graph holds p products.
-            raise ValueError(
-                f"p is out of range. Expected at most 64. Received: p={p}."
-            )
+        hyperparameters.check_at_most(64, p=p)  # The graph holds p products.
         if p < 1 or (variant == "AT" and p != int(p)):
             raise ValueError(
                 "F^p has no real value for F < 0 unless p is an integer, and below 1 "
@@ -128,7 +125,7 @@ class AT(base.Distiller):
         self.weight = weight
         self.p = p
         self.epsilon = epsilon
-        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps)
+        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps, maps=True)
 
     def loss(self, student, teacher, batch):
         """The weighted sum over the levels, as "attention"."""

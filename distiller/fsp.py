@@ -82,7 +82,7 @@ class FSP(base.Distiller):
         hyperparameters.check_not_negative(weight=weight)
         self.weight = weight
         self.pairs = tap_pairs.resolve(
-            taps, student_taps, teacher_taps, equal_widths=True
+            taps, student_taps, teacher_taps, maps=True, equal_widths=True
         )
         if len(self.pairs) < 2:
             raise ValueError(

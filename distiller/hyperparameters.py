@@ -106,6 +106,16 @@ def check_not_negative(**values: float):
             )
 
 
+def check_at_most(limit: float, **values: float):
+    """Raises ValueError if a value is above the limit."""
+    for name, value in values.items():
+        if value > limit:
+            raise ValueError(
+                f"{name} is out of range. Expected at most {limit}. "
+                f"Received: {name}={value}."
+            )
+
+
 def check_choice(choices: Sequence[str], **values: str):
     """Raises ValueError unless each value is one of the choices."""
     for name, value in values.items():

@@ -97,6 +97,8 @@ class IRG(base.Distiller):
             are not two maps.
     """
 
+    least_batch_size = 2
+
     def __init__(
         self,
         student_taps,
@@ -120,14 +122,14 @@ class IRG(base.Distiller):
         self.edge_weight = edge_weight
         self.transformation_weight = transformation_weight
         self.epsilon = epsilon
-        stages = tap_pairs.resolve(taps or ("stages",), student_taps, teacher_taps)
+        stages = tap_pairs.resolve(
+            taps or ("stages",), student_taps, teacher_taps, maps=True
+        )
         self.pairs = stages if taps else stages[-2:]
-        shapes = [student_taps[s].shape for s, _ in self.pairs]
-        shapes += [teacher_taps[t].shape for _, t in self.pairs]
-        if len(self.pairs) != 2 or any(len(shape) != 3 for shape in shapes):
+        if len(self.pairs) != 2:
             raise ValueError(
                 "A transformation leads from one map to another. Expected two taps of "
-                "shape (H, W, C) of each net. Received: "
+                "each net. Received: "
                 f"taps={','.join(taps or ('none',))}, that is "
                 f"{', '.join(map(':'.join, self.pairs))}."
             )

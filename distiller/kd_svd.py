@@ -60,8 +60,8 @@ class KDSVD(base.Distiller):
     batch size, as RepDistiller and mdistiller do; they clip nothing (clip=false).
     "teacher_projection" is the authors' TensorFlow 2 code: the student's map, through
     a connector, is projected on the teacher's left vectors, which needs maps of equal
-    size; the code has k = 4 and the taps stages_pre. It owns the connectors, 1x1
-    convolution and batch norm, all trained; the others own nothing.
+    size, but not width; the code has k = 4 and the taps stages_pre. It owns the
+    connectors, 1x1 convolution and batch norm, trained; the others own nothing.
 
     Args:
         variant: "svd_align", "batch_mean" or "teacher_projection".
@@ -106,17 +106,17 @@ class KDSVD(base.Distiller):
         self.weight, self.denominator, self.clip = weight, denominator, clip
         self.k, self.candidates = k, candidates
         projects = variant == "teacher_projection"
+        self.equal_widths = not projects
+        equal = {"equal_widths": self.equal_widths, "equal_sizes": projects}
         self.pairs = adjacent_levels.resolve(
-            taps, student_taps, teacher_taps, k, equal_sizes=projects
+            taps, student_taps, teacher_taps, k, **equal
         )
-        self.connectors = ()
-        if projects:
-            self.connectors = tuple(
-                PointwiseConnector(
-                    student_taps[s].channels, teacher_taps[t].channels, name=f"to_{t}"
-                )
-                for s, t in self.pairs
+        self.connectors = tuple(
+            PointwiseConnector(
+                student_taps[s].channels, teacher_taps[t].channels, name=f"to_{t}"
             )
+            for s, t in (self.pairs if projects else ())
+        )
 
     def phases(self):
         """One, with clipped gradients."""

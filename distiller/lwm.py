@@ -86,15 +86,7 @@ class LwM(base.Distiller):
         hyperparameters.check_not_negative(weight=weight)
         self.variant = variant
         self.weight = weight
-        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps)
-        for pair in self.pairs:
-            specs = student_taps[pair[0]], teacher_taps[pair[1]]
-            if any(len(spec.shape) != 3 for spec in specs):
-                raise ValueError(
-                    "Attention is a matter of positions. Expected taps of shape "
-                    f"(H, W, C). Received: taps={','.join(taps)}, of shapes "
-                    f"{specs[0].shape} and {specs[1].shape}."
-                )
+        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps, maps=True)
 
     def teacher_forward(self, teacher, student, batch):
         """The default output, with taps such as "stage2_gradient"."""

@@ -78,7 +78,7 @@ class NST(base.Distiller):
         super().__init__(student_taps, teacher_taps, data)
         hyperparameters.check_not_negative(weight=weight)
         self.weight = weight
-        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps)
+        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps, maps=True)
 
     def loss(self, student, teacher, batch):
         """The weighted sum over the levels, as "selectivity"."""

@@ -76,9 +76,10 @@ class OFD(base.Distiller):
         hyperparameters.check_not_negative(weight=weight)
         hyperparameters.check_positive(epsilon=epsilon)
         self.variant = variant
+        self.needs_trained_teacher = variant == "paper"  # for the margins
         self.weight = weight
         self.epsilon = epsilon
-        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps)
+        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps, maps=True)
         # Constants and no variables: a resumed run reads the same frozen teacher again.
         norms = [t for _, t in self.pairs] if variant == "paper" else []
         self.margins = tuple(_margin(t, teacher_taps[t]) for t in norms)

@@ -13,6 +13,7 @@ def resolve(
     student_taps: TapSpecs,
     teacher_taps: TapSpecs,
     *,
+    maps: bool = False,
     equal_widths: bool = False,
 ) -> tuple[tuple[str, str], ...]:
     """Turns the hyperparameter `taps` into (student tap, teacher tap) pairs.
@@ -32,14 +33,16 @@ def resolve(
         taps: the entries.
         student_taps: the student's taps, by name.
         teacher_taps: the teacher's taps, by name.
-        equal_widths: whether the two maps of a pair need the same channels.
+        maps: whether taps must be maps, (H, W, C), and no vectors.
+        equal_widths: whether the two taps of a pair need the same channels.
 
     Returns:
         The pairs, in the order of the entries.
 
     Raises:
         ValueError: a tap does not exist or has no partner, a pair comes twice, there
-            is none, or the channels differ although `equal_widths`.
+            is none, a tap is no map although `maps`, or the channels differ although
+            `equal_widths`.
     """
     pairs = [
         pair for entry in taps for pair in _expand(entry, student_taps, teacher_taps)
@@ -53,13 +56,19 @@ def resolve(
     for student, teacher in pairs:
         _check_exists(student, student_taps, "student", taps)
         _check_exists(teacher, teacher_taps, "teacher", taps)
-        widths = student_taps[student].channels, teacher_taps[teacher].channels
-        if equal_widths and widths[0] != widths[1]:
+        shapes = student_taps[student].shape, teacher_taps[teacher].shape
+        received = f"{student} of the student {shapes[0]}, {teacher} of the teacher "
+        received += f"{shapes[1]}."
+        if maps and {len(shape) for shape in shapes} != {3}:
+            raise ValueError(
+                "The method reads maps, not vectors. Expected taps of shape (H, W, C). "
+                f"Received: {received}"
+            )
+        if equal_widths and shapes[0][-1] != shapes[1][-1]:
             raise ValueError(
                 "The method compares channel by channel. Expected taps with equal "
-                f"numbers of channels. Received: {student} of the student with "
-                f"{widths[0]}, {teacher} of the teacher with {widths[1]}. Choose other "
-                "nets, or a method without equal_widths."
+                f"numbers of channels. Received: {received} Choose other nets, or a "
+                "method without equal_widths."
             )
     return tuple(pairs)
 

@@ -77,7 +77,7 @@ class VID(base.Distiller):
             hyperparameters.check_positive(mid_channels=mid_channels)
         self.weight = weight
         self.eps = eps
-        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps)
+        self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps, maps=True)
         # log(exp(v) - 1), which softplus undoes; written so that no v overflows.
         above = initial_variance - eps
         log_scale = above + math.log(-math.expm1(-above))

@@ -24,7 +24,7 @@ def test_an_embedding_raises():
 
 
 def test_unequal_channels_raise():
-    with pytest.raises(ValueError, match="stage1 of the student with 4, stage2"):
+    with pytest.raises(ValueError, match=r"stage1 of the student \(8, 8, 4\), stage2"):
         adjacent_levels.resolve(("stage1:stage2", "stage3"), STUDENT, TEACHER)
 
 
@@ -37,3 +37,6 @@ def test_unequal_sizes_raise_where_they_must_be_equal():
     with pytest.raises(ValueError, match=r"equal height.*stage1.*\(8, 8, 4\)"):
         adjacent_levels.resolve(("stages",), STUDENT, TEACHER, equal_sizes=True)
     adjacent_levels.resolve(("stage2", "stage3"), STUDENT, TEACHER, equal_sizes=True)
+    sizes = {"equal_widths": False, "equal_sizes": True}
+    wider = fakes.specs((8, 8, 7), (4, 4, 9), (2, 2, 9))
+    adjacent_levels.resolve(("stages",), STUDENT, wider, **sizes)

@@ -139,10 +139,11 @@ def test_out_of_range_raises(name, value):
         build(**{name: value})
 
 
-@pytest.mark.parametrize("taps", [("stage2",), ("stage1", "embedding")])
-def test_other_than_two_maps_raise(taps):
-    with pytest.raises(ValueError, match=f"two taps.*taps={','.join(taps)}"):
-        build(taps=taps)
+def test_other_than_two_maps_raise():
+    with pytest.raises(ValueError, match="two taps.*taps=stage2"):
+        build(taps=("stage2",))
+    with pytest.raises(ValueError, match=r"\(H, W, C\).*embedding"):
+        build(taps=("stage1", "embedding"))
     one = fakes.specs((4, 4, 3))
     with pytest.raises(ValueError, match="two taps.*taps=none, that is stage1:stage1"):
         irg.IRG(one, one, fakes.data())

@@ -131,7 +131,7 @@ def test_the_student_learns_through_the_weights_of_the_map(precision):
         ({"weight": -1.0}, "weight=-1"),
         ({"variant": "peer"}, "feature, gradient.*variant='peer'"),
         ({"taps": ("stage7",)}, "no tap 'stage7'"),
-        ({"taps": ("embedding",)}, r"\(H, W, C\).*taps=embedding.*\(8,\)"),
+        ({"taps": ("embedding",)}, r"\(H, W, C\).*embedding.*\(8,\)"),
     ],
 )
 def test_errors(hyperparameters, message):

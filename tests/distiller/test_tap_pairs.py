@@ -85,8 +85,19 @@ def test_unequal_widths_raise_only_where_they_must_agree():
     narrow, wide = fakes.specs((4, 4, 3)), fakes.specs((4, 4, 6))
     assert tap_pairs.resolve(["stage1"], narrow, wide)
     assert tap_pairs.resolve(["stage1"], narrow, narrow, equal_widths=True)
-    with pytest.raises(ValueError, match=r"equal.*stage1 of the student with 3.*6"):
+    with pytest.raises(
+        ValueError, match=r"equal.*stage1 of the student \(4, 4, 3\).*6"
+    ):
         tap_pairs.resolve(["stage1"], narrow, wide, equal_widths=True)
+
+
+def test_vectors_raise_only_where_maps_are_needed():
+    specs = fakes.specs((4, 4, 3)) | fakes.specs((4,), names=["embedding"])
+    assert tap_pairs.resolve(["embedding", "stage1"], specs, specs)
+    assert tap_pairs.resolve(["stage1"], specs, specs, maps=True)
+    for taps in (["embedding"], ["stage1:embedding"], ["embedding:stage1"]):
+        with pytest.raises(ValueError, match=r"\(H, W, C\).*embedding of the .*\(4,\)"):
+            tap_pairs.resolve(taps, specs, specs, maps=True)
 
 
 def test_one_pair_is_asked_for_where_methods_compare_one():
