@@ -46,6 +46,8 @@ class Phase:
         trains_student: whether the student's variables are updated.
         trains_teacher: whether the teacher runs inside the tape and is updated.
         combine: (task gradients, method gradients, batch) -> gradients; None adds.
+        method: whose draws and forwards the phase takes; None: the trained method's.
+            A part's phase in a sum of methods takes the part's alone.
         task_terms: beginnings of the names of those terms that count as task, with the
             label cross-entropy, when `combine` sees the gradients apart.
     """
@@ -58,6 +60,7 @@ class Phase:
     trains_student: bool = True
     trains_teacher: bool = False
     combine: Callable | None = None
+    method: "Distiller | None" = None
     task_terms: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -87,7 +90,9 @@ class Distiller(tf.Module):
         uses_teacher: False for methods that train without one.
         trains_teacher: the teacher starts fresh and learns together with the student,
             instead of being trained before.
+        needs_trained_teacher: the method reads the teacher's weights when it is built.
         task_weight: label cross-entropy weight where the paper gives one.
+        least_batch_size: images that a batch needs.
         student_taps, teacher_taps: tap name -> `nets.taps.TapSpec`.
         data: the training data's `DataSpec`.
     """
@@ -95,7 +100,9 @@ class Distiller(tf.Module):
     equal_widths = False
     uses_teacher = True
     trains_teacher = False
+    needs_trained_teacher = False
     task_weight = 1.0
+    least_batch_size = 1
 
     def __init__(
         self,
@@ -107,6 +114,12 @@ class Distiller(tf.Module):
         self.student_taps = student_taps
         self.teacher_taps = teacher_taps
         self.data = data
+        if data is not None and data.batch_size < self.least_batch_size:
+            raise ValueError(
+                "The method compares a batch's images with each other. Expected at "
+                f"least {self.least_batch_size}. "
+                f"Received: batch_size={data.batch_size}."
+            )
 
     # What a method does in a step.
 

@@ -95,13 +95,15 @@ class CC(base.Distiller):
         taps: embedding, stage2, student:teacher, ... (`tap_pairs`); maps are flattened.
         weight: of the sum over the taps, >= 0; None takes 100 for "rbf" (AberHu's
             Knowledge-Distillation-Zoo) and 0.02 for "neighbours" (RepDistiller).
-        gamma: of the kernel of "rbf", > 0.
+        gamma: of the kernel of "rbf", > 0 and at most 40.
         order: of the series of "rbf", > 0.
         embed_dim: outputs of the dense layers of "neighbours", > 0.
 
     Raises:
         ValueError: a hyperparameter is out of range or a tap does not exist.
     """
+
+    least_batch_size = 2
 
     def __init__(
         self,
@@ -121,10 +123,9 @@ class CC(base.Distiller):
         weight = WEIGHTS[variant] if weight is None else weight
         hyperparameters.check_not_negative(weight=weight)
         hyperparameters.check_positive(gamma=gamma, order=order, embed_dim=embed_dim)
-        self.variant = variant
-        self.weight = weight
-        self.gamma = gamma
-        self.order = order
+        hyperparameters.check_at_most(40, gamma=gamma)  # exp(-2 gamma) is in float32
+        self.variant, self.weight = variant, weight
+        self.gamma, self.order = gamma, order
         self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps)
         self.embeddings = ()
         if variant == "neighbours":

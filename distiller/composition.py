@@ -34,7 +34,8 @@ class Composition(base.Distiller):
         parts: the methods, in the written order.
 
     Raises:
-        ValueError: two parts need what only one may have.
+        ValueError: two parts need what only one may have, or one needs a trained
+            teacher while another trains it.
     """
 
     def __init__(
@@ -63,6 +64,8 @@ class Composition(base.Distiller):
                 + "."
             )
         self._special = parts[special[0]] if special else None
+        if self.trains_teacher:
+            _check_need_no_trained_teacher(parts)
 
     def overrides(self, name: str) -> bool:
         """Whether a part replaces the default of, say, "teacher_forward"."""
@@ -109,8 +112,11 @@ class Composition(base.Distiller):
                 phase,
                 name=f"{prefix}.{phase.name}",
                 loss=functools.partial(_prefixed_terms, {prefix: phase.loss}),
+                method=part,
             )
-            for prefix, own_phases in zip(self.prefixes, phases, strict=True)
+            for prefix, part, own_phases in zip(
+                self.prefixes, self.parts, phases, strict=True
+            )
             for phase in own_phases[:-1]
         ]
         last = dict(
@@ -126,6 +132,21 @@ def _needs(part: base.Distiller) -> tuple[str, ...]:
     needs += ["combine"] if any(phase.combine for phase in phases) else []
     needs += ["trains_teacher"] if any(p.trains_teacher for p in phases) else []
     return tuple(needs)
+
+
+def _check_need_no_trained_teacher(parts: Mapping[str, base.Distiller]):
+    early = [
+        name
+        for name, part in parts.items()
+        if part.needs_trained_teacher
+        or (part.uses_teacher and len(part.phases()) > 1 and not part.trains_teacher)
+    ]
+    if early:
+        raise ValueError(
+            "A teacher that starts with the student knows nothing yet when these "
+            "methods need it. Expected methods with one phase, and none that reads the "
+            f"teacher's weights. Received: {', '.join(early)} in {'+'.join(parts)}."
+        )
 
 
 def _prefixed_terms(losses, student, teacher, batch):

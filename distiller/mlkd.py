@@ -62,7 +62,8 @@ class MLKD(base.Distiller):
 
     Args:
         taps: one pair of taps (`tap_pairs`); maps are averaged over their positions.
-        align_weight: of the alignment, >= 0.
+        align_weight: of the alignment, >= 0. All three weights are 1 by default, which
+            is plain and not the paper's: no source at hand gives those.
         correlation_weight: of the correlation, >= 0.
         contrast_weight: of the supervised contrastive term, >= 0.
         correlation_temperature: tau of the correlation, > 0.
@@ -84,7 +85,6 @@ class MLKD(base.Distiller):
         data,
         *,
         taps: tuple[str, ...] = ("embedding",),
-        # No source at hand gives the paper's weights: these are plain ones.
         align_weight: float = 1.0,
         correlation_weight: float = 1.0,
         contrast_weight: float = 1.0,

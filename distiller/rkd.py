@@ -85,6 +85,8 @@ class RKD(base.Distiller):
     # Paper: sums over tuples of different images. Here: means over all i, j (and k),
     # as in the authors' code, because the published weights belong to that.
 
+    least_batch_size = 2
+
     def __init__(
         self,
         student_taps,

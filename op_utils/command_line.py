@@ -82,7 +82,9 @@ def _words(error: Exception) -> str:
             f"cannot use {error.filename}: {error.strerror}. Expected a path that can "
             "be read and written."
         )
-    return str(error)
+    # An error while a graph is traced comes behind the stack of what it calls.
+    text = str(error)
+    return text.rpartition("Error: ")[2] if text.startswith("in user code") else text
 
 
 def _fail(text: str, code: int):

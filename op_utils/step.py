@@ -68,7 +68,7 @@ class Step:
     def __init__(
         self, *, method, phase, student, teacher, optimizer, task_weight, xla=False
     ):
-        self.method, self.phase = method, phase
+        self.method, self.phase = phase.method or method, phase
         self.student, self.teacher = student, teacher
         self.optimizer = optimizer
         weights = (phase.task_weight, task_weight, method.task_weight)
@@ -103,13 +103,7 @@ class Step:
             student_output = cast_output(self._student(batch, teacher_output))
             terms = _checked(phase.loss(student_output, teacher_output, batch))
             task = self._task(batch, student_output, teacher_output)
-            losses = [x for x in self._sides(task, terms) if x is not None]
-            if not losses:
-                raise ValueError(
-                    f"phase '{phase.name}' has nothing to learn from. Expected a "
-                    "term of the method or a label loss. Received: no term and a task "
-                    f"weight of {self.task_weight}."
-                )
+            losses = self._losses(task, terms)
             loss = tf.add_n(losses)
             scaled = [self.optimizer.scale(x) for x in losses]
             total = tf.add_n(scaled)
@@ -142,6 +136,22 @@ class Step:
             )
         # Not trained: its batch norms must not drift either.
         return self.student(batch["image"], training=False, with_taps=True)
+
+    def _losses(self, task, terms) -> list:
+        """What counts as task, then what is the method's own; without what is none."""
+        of_task, own = self._sides(task, terms)
+        received = f"Received: a task weight of {self.task_weight}"
+        if of_task is None and own is None:
+            raise ValueError(
+                f"phase '{self.phase.name}' has nothing to learn from. Expected a term "
+                f"of the method or a label loss. {received} and no term."
+            )
+        if of_task is None and self.phase.combine:
+            raise ValueError(
+                f"phase '{self.phase.name}' measures its gradient by the task's. "
+                f"Expected --task_weight above 0, or clip=false. {received}."
+            )
+        return [loss for loss in (of_task, own) if loss is not None]
 
     def _sides(self, task, terms):
         """What counts as task and what as the method's own; None where nothing does."""

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import distiller
-from distiller import base, composition
+from distiller import base, composition, fitnet
 from tests import fakes
 
 SPECS = fakes.specs((8, 8, 3), (4, 4, 4))
@@ -101,14 +101,30 @@ def test_terms_are_those_of_the_parts():
 def test_extra_phases_run_first_and_by_themselves():
     method = build("VID+FitNet+AT")
     hint, joint = method.phases()
-    fitnet = method.parts[1]
+    of_fitnet = method.parts[1]
     assert (hint.name, hint.length, hint.task_weight) == ("fitnet.hint", "init", 0.0)
-    assert {id(v) for v in hint.own} == {id(v) for v in fitnet.trainable_variables}
+    assert {id(v) for v in hint.own} == {id(v) for v in of_fitnet.trainable_variables}
     assert len(joint.own) == 8, "the variables of VID, and not FitNet's"
     student, teacher = outputs()
     assert list(hint.loss(student, teacher, {})) == ["fitnet/hint"]
     terms = joint.loss(student, teacher, {"progress": tf.constant(0.0)})
     assert list(terms) == ["vid/nll", "fitnet/kl", "at/attention"]
+
+
+def test_a_parts_phase_takes_its_own_forwards_and_draws():
+    """Not those of the others: their attacks and views would cost, and move norms."""
+    fitnet_phase, joint = build("BSS+FitNet").phases()
+    assert type(fitnet_phase.method) is fitnet.FitNet
+    assert not fitnet_phase.method.overrides("student_forward")
+    assert joint.method is None
+
+
+@pytest.mark.parametrize("other", ["FitNet", "FSP", "FT", "OFD"])
+def test_no_method_needs_a_trained_teacher_where_it_starts_fresh(other):
+    net = fakes.Net()
+    taps = net.tap_specs, net.tap_specs
+    with pytest.raises(ValueError, match=rf"Received: .*{other}.* in {other}\+DML"):
+        distiller.build(f"{other}+DML", *taps, fakes.data())
 
 
 def test_a_teacher_is_used_if_a_part_uses_one():

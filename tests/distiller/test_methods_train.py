@@ -20,6 +20,7 @@ import tensorflow as tf
 import distiller
 import nets
 from distiller import registry
+from op_utils.boundary_attack import candidates
 from op_utils.checkpoint import Checkpoints
 from op_utils.interruption import Interrupted
 from op_utils.observer import Observer
@@ -75,7 +76,10 @@ def evaluate(net, check):
 
 
 def build_net(name, seed):
-    return nets.build(name, NUM_CLASSES, IMAGE_SHAPE, seed=seed)
+    """A net that finds class 0 likely: BSS attacks what both nets classify rightly."""
+    net = nets.build(name, NUM_CLASSES, IMAGE_SHAPE, seed=seed)
+    net.head.bias.assign([5.0, 0.0, 0.0])
+    return net
 
 
 @functools.cache
@@ -229,6 +233,16 @@ def test_a_restart_in_each_phase_changes_no_bit(case, whole, tmp_path):
             found, expected = (getattr(x, part) for x in (trainer, undisturbed))
             for a, b in zip(found.variables, expected.variables, strict=True):
                 np.testing.assert_array_equal(a, b, err_msg=a.name)
+
+
+def test_bss_finds_images_to_attack(whole):
+    """The tests above would pass without a single attack."""
+    trainer = whole(("BSS", ())).trainer
+    images = (IMAGES / 255.0 - RECIPE.mean) / RECIPE.std
+    images = tf.constant(images, tf.float32)
+    logits = trainer.student(images, training=True), trainer.teacher(images)
+    _, are_attacked = candidates(*logits, tf.constant(LABELS), SIZE)
+    assert tf.reduce_any(are_attacked)
 
 
 def assert_same(found, expected):

@@ -226,21 +226,24 @@ def test_terms_of_other_methods_count_as_task_in_combine():
     )
 
 
-@pytest.mark.parametrize("missing", ["task", "method"])
-def test_combine_is_not_asked_about_one_side_alone(missing):
+def test_combine_is_not_asked_about_the_task_alone():
     student, teacher, w, w_teacher = linear_pair()
 
     def combine(*_):
         raise AssertionError("there is nothing to combine")
 
-    loss = None if missing == "method" else mimic
-    method = tiny.Method(loss, combine=combine)
-    weight = 0.0 if missing == "task" else 1.0
-    run(make(method, student, teacher, task_weight=weight))
-    side = numpy_gradients(w, w_teacher)[missing == "task"]
+    run(make(tiny.Method(None, combine=combine), student, teacher))
+    _, gradient = numpy_gradients(w, w_teacher)[0]
     np.testing.assert_allclose(
-        student.get_weights()[0], w - RATE * side[1], rtol=1e-5, atol=1e-6
+        student.get_weights()[0], w - RATE * gradient, rtol=1e-5, atol=1e-6
     )
+
+
+def test_combine_without_a_task_raises():
+    student, teacher, *_ = linear_pair()
+    method = tiny.Method(mimic, combine=lambda *_: [])
+    with pytest.raises(ValueError, match=r"--task_weight above 0.*weight of 0\.0"):
+        run(make(method, student, teacher, task_weight=0.0))
 
 
 # Who is trained
