@@ -114,7 +114,7 @@ class Distiller(tf.Module):
         self.student_taps = student_taps
         self.teacher_taps = teacher_taps
         self.data = data
-        if data is not None and data.batch_size < self.least_batch_size:
+        if data.batch_size < self.least_batch_size:
             raise ValueError(
                 "The method compares a batch's images with each other. Expected at "
                 f"least {self.least_batch_size}. "

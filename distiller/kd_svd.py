@@ -5,6 +5,7 @@ import typing
 import tensorflow as tf
 
 from distiller import adjacent_levels, base, hyperparameters
+from op_utils.channel_products import as_rows
 from op_utils.connectors import PointwiseConnector
 from op_utils.gradient_clipping import combiner
 from op_utils.singular_vectors import relative, singular_vectors
@@ -40,8 +41,7 @@ def projected_vectors(
         )
     left, values, right = singular_vectors(tf.stop_gradient(teacher), k)
     values = relative(values)[:, tf.newaxis]
-    x = tf.reshape(student, [-1, left.shape[1], student.shape[-1]])
-    columns = tf.matmul(x, left, transpose_a=True)  # [B, C, k]
+    columns = tf.matmul(as_rows(student), left, transpose_a=True)  # [B, C, k]
     return values * tf.math.l2_normalize(columns, 1, epsilon), values * right
 
 

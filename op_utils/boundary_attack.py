@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from op_utils import pairwise
 from op_utils.input_gradients import with_gradients
 from op_utils.norms import unit
 
@@ -128,7 +129,7 @@ def boundary_images(
         gap = of_label - tf.gather(p, attack_class, batch_dims=1)
         moves = (tf.argmax(logits, 1, labels.dtype) == labels) & is_attacked
         length = tf.where(moves, step_size * (gap + epsilon), 0.0)  # [B]
-        gradient = tf.reshape(output.taps["input_gradient"], [images.shape[0], -1])
+        gradient = pairwise.rows(output.taps["input_gradient"])
         moved = images + tf.reshape(length[:, None] * unit(gradient), images.shape)
         any_moves = tf.reduce_any(moves)
         clipped = tf.clip_by_value(moved, clip_min, clip_max)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from op_utils.channel_products import as_rows
 from op_utils.norms import norm
 
 
@@ -53,7 +54,7 @@ def singular_vectors(maps: tf.Tensor, number: int) -> SingularVectors:
             f"{min(positions, channels)}. Received: number={number} for (H, W, C) = "
             f"{(height, width, channels)}."
         )
-    x = tf.reshape(maps, [-1, positions, channels])
+    x = as_rows(maps)
     tall = positions >= channels
     gram = tf.matmul(x, x, transpose_a=tall, transpose_b=not tall)  # the smaller one
     inner = _top_eigenvectors(gram, number)

@@ -75,6 +75,12 @@ def output(arrays) -> Output:
     return Output(arrays.get("logits"), dict(arrays))
 
 
+def results(terms) -> dict:
+    """A method's terms as expected results: their sum, and each as a part."""
+    parts = {f"loss/{name}": term for name, term in terms.items()}
+    return {"loss": tf.add_n(list(terms.values())), **parts}
+
+
 def sum_of_levels(vector, part, function, **hyperparameters):
     """The adapter of a function of lists of maps that returns one loss a level."""
 

@@ -105,7 +105,7 @@ def boundaries(vector):
     )
     method = ab.AB(
         *specs,
-        None,
+        fakes.data(),
         taps=tuple(names),
         margin=given["margin"],
         weight=given["scale"],

@@ -109,7 +109,7 @@ def test_out_of_range_raises(name, value):
 def test_unequal_maps_and_widths_raise():
     with pytest.raises(ValueError, match=r"equal shape.*\(1, 2, 2, 3\)"):
         afd.attended_gap(tf.zeros([1, 2, 2, 3]), tf.zeros([1, 1, 1, 3]), tf.ones(3))
-    with pytest.raises(ValueError, match="stage1 of the student with 4"):
+    with pytest.raises(ValueError, match=r"stage1 of the student \(8, 8, 4\)"):
         build(student=fakes.specs((8, 8, 4), (4, 4, 6)))
 
 
@@ -119,7 +119,7 @@ def features(vector):
     method = afd.AFD(
         vectors.specs(vector.student, levels),
         vectors.specs(vector.teacher, levels),
-        None,
+        fakes.data(),
         taps=tuple(levels),
         weight=1.0,
         attention_factor=given["attention_factor"],

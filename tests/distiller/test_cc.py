@@ -170,7 +170,7 @@ def neighbours(vector):
     method = cc.CC(
         vectors.specs(vector.student, ["embedding"]),
         vectors.specs(vector.teacher, ["embedding"]),
-        None,
+        fakes.data(),
         variant="neighbours",
         weight=1.0,
         embed_dim=given["embed_dim"],

@@ -295,10 +295,8 @@ def banked(vector):
 
     def compute():
         s, t = vectors.output(vector.student), vectors.output(vector.teacher)
-        terms = method.loss(s, t, given_batch)
-        results = {f"loss/{name}": term for name, term in terms.items()}
-        results |= {f"updated/{name}": v.numpy() for name, v in state.items()}
-        return {"loss": tf.add_n(list(terms.values())), **results}
+        results = vectors.results(method.loss(s, t, given_batch))
+        return results | {f"updated/{name}": v.numpy() for name, v in state.items()}
 
     return compute, variables
 

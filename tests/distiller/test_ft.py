@@ -61,7 +61,7 @@ def test_the_paraphraser_first_and_alone():
     assert (distill.name, distill.length, distill.task_weight) == (
         "distill",
         "train",
-        None,
+        fakes.data(),
     )
     assert distill.trains_student
     # Kernel, gamma and beta of three convolutions: two stacks, one stack; two pairs.
@@ -178,7 +178,7 @@ def translator(vector):
     method = ft.FT(
         vectors.specs(student, ["feature"]),
         vectors.specs(vector.teacher, ["feature"]),
-        None,
+        fakes.data(),
         taps=("feature",),
         weight=1.0,
         rate=given["k"],

@@ -171,7 +171,7 @@ def graphs(vector):
     method = irg.IRG(
         vectors.specs(vector.student, [*levels, "embedding"]),
         vectors.specs(vector.teacher, [*levels, "embedding"]),
-        None,
+        fakes.data(),
         taps=tuple(levels),
         vertex_weight=given["w_vertex"],
         edge_weight=given["w_edge"],
@@ -181,9 +181,7 @@ def graphs(vector):
 
     def compute():
         s, t = vectors.output(vector.student), vectors.output(vector.teacher)
-        terms = method.loss(s, t, {})
-        parts = {f"loss/{name}": term for name, term in terms.items()}
-        return {"loss": tf.add_n(list(terms.values())), **parts}
+        return vectors.results(method.loss(s, t, {}))
 
     return compute, {}
 

@@ -119,7 +119,7 @@ def relations(vector):
     method = kd_svd.KDSVD(
         vectors.specs(vector.student, levels),
         vectors.specs(vector.teacher, levels),
-        None,
+        fakes.data(),
         variant=given.get("variant", "batch_mean"),
         taps=tuple(levels),
         k=given["k"] if "k" in given else given["num_singular_vectors"],

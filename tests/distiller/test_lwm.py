@@ -148,7 +148,7 @@ def attention(vector):
     method = lwm.LwM(
         vectors.specs(vector.student, levels),
         vectors.specs(vector.teacher, levels),
-        None,
+        fakes.data(),
         variant=given["map"],
         taps=("feature",),
         weight=1.0,

@@ -195,7 +195,7 @@ def graphs(vector):
     method = mhgd.MHGD(
         vectors.specs(vector.student or vector.teacher, levels),
         vectors.specs(vector.teacher, levels),
-        None,
+        fakes.data(),
         taps=tuple(levels),
         heads=given["num_heads"],
         candidates=given.get("num_student_candidates", 4),

@@ -218,7 +218,7 @@ def views(vector):
     method = mlkd.MLKD(
         vectors.specs(vector.student, ["embedding"]),
         vectors.specs(vector.teacher, ["embedding"]),
-        None,
+        fakes.data(),
         align_weight=given["d_align"],
         correlation_weight=given["a_correlation"],
         contrast_weight=given["b_supervised_contrastive"],

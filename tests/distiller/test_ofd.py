@@ -171,7 +171,9 @@ def adapter(vector, **hyperparameters):
             for kind in ("gamma", "beta")
         )
         teacher = with_norms(teacher, gammas, betas)
-    method = ofd.OFD(student, teacher, None, taps=tuple(names), **hyperparameters)
+    method = ofd.OFD(
+        student, teacher, fakes.data(), taps=tuple(names), **hyperparameters
+    )
     for i, margin in enumerate(method.margins):
         expected = vector.inputs["other"].get(f"margin_{i}", margin)
         np.testing.assert_allclose(margin, expected, rtol=1e-5)

@@ -120,16 +120,14 @@ def relations(vector):
     method = rkd.RKD(
         vectors.specs(vector.student, ["embedding"]),
         vectors.specs(vector.teacher, ["embedding"]),
-        None,
+        fakes.data(),
         distance_weight=given["distance_weight"],
         angle_weight=given["angle_weight"],
     )
 
     def compute():
         s, t = vectors.output(vector.student), vectors.output(vector.teacher)
-        terms = method.loss(s, t, {})
-        parts = {f"loss/{name}": term for name, term in terms.items()}
-        return {"loss": tf.add_n(list(terms.values())), **parts}
+        return vectors.results(method.loss(s, t, {}))
 
     return compute, {}
 

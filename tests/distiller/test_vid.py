@@ -78,7 +78,7 @@ def information(vector):
     method = vid.VID(
         vectors.specs(vector.student, levels),
         vectors.specs(vector.teacher, levels),
-        None,
+        fakes.data(),
         taps=tuple(levels),
         weight=1.0,
         eps=given["eps"],
