@@ -22,6 +22,20 @@ def checked_count(name: str, value, minimum: int = 1) -> int:
     return int(value)
 
 
+def checked_stages(blocks, widths) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Returns the stages' numbers of blocks and widths; ValueError if they misfit."""
+    if not blocks or len(blocks) != len(widths):
+        raise ValueError(
+            "Stages are given by their numbers of blocks and their widths. "
+            "Expected as many of the one as of the other, at least one. "
+            f"Received: blocks={tuple(blocks)}, widths={tuple(widths)}."
+        )
+    return (
+        tuple(checked_count("blocks", count) for count in blocks),
+        tuple(checked_count("widths", width) for width in widths),
+    )
+
+
 def _check_image_shape(input_shape, stride: int) -> tuple[int, int, int]:
     shape = tuple(input_shape)
     if len(shape) != 3:
@@ -175,5 +189,5 @@ class Net(keras.Model):
         shape = (height // stride, width // stride, channels)
         return TapSpec(shape, stride, batch_norm)
 
-    def _maker(self, seed: int | None, padding: str = "symmetric") -> LayerMaker:
-        return LayerMaker(self.dtype_policy, seed, padding)
+    def _maker(self, seed: int | None, **options) -> LayerMaker:
+        return LayerMaker(self.dtype_policy, seed, **options)

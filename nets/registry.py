@@ -5,10 +5,23 @@ import functools
 import re
 
 from nets.base import Net
+from nets.mobilenet_v1 import MobileNetV1
+from nets.mobilenet_v2 import MobileNetV2
 from nets.resnet import ResNet
+from nets.shufflenet_v1 import ShuffleNetV1
+from nets.shufflenet_v2 import ShuffleNetV2
+from nets.vgg import VGG
 from nets.wresnet import WResNet
 
 _WIDE4 = {"widths": (64, 128, 256), "stem_width": 32}
+_BASIC = {"widths": (64, 128, 256, 512), "stem_width": 64}
+_BOTTLENECK = {
+    "widths": (256, 512, 1024, 2048),
+    "stem_width": 64,
+    "bottleneck": True,
+}
+_IMAGENET = {"input_shape": (224, 224, 3), "large_stem": True}
+_CINIC = functools.partial(ShuffleNetV2, order="pre_activation")
 
 # One line for each net: published name -> constructor.
 _NETS = {
@@ -21,6 +34,31 @@ _NETS = {
     "resnet110": functools.partial(ResNet, blocks=(18, 18, 18)),
     "resnet8x4": functools.partial(ResNet, blocks=(1, 1, 1), **_WIDE4),
     "resnet32x4": functools.partial(ResNet, blocks=(5, 5, 5), **_WIDE4),
+    "ResNet18": functools.partial(ResNet, blocks=(2, 2, 2, 2), **_BASIC),
+    "ResNet50": functools.partial(ResNet, blocks=(3, 4, 6, 3), **_BOTTLENECK),
+    "vgg8": functools.partial(VGG, blocks=(1, 1, 1, 1, 1)),
+    "vgg11": functools.partial(VGG, blocks=(1, 1, 2, 2, 2)),
+    "vgg13": functools.partial(VGG, blocks=(2, 2, 2, 2, 2)),
+    "vgg16": functools.partial(VGG, blocks=(2, 2, 3, 3, 3)),
+    "vgg19": functools.partial(VGG, blocks=(2, 2, 4, 4, 4)),
+    "MobileNetV2": MobileNetV2,
+    "ShuffleV1": ShuffleNetV1,
+    "ShuffleV2": ShuffleNetV2,
+    "shufflenetV2-0.5": functools.partial(_CINIC, widths=(48, 96, 192)),
+    "shufflenetV2-1.0": functools.partial(_CINIC, widths=(116, 232, 464)),
+    "shufflenetV2-2.0": functools.partial(
+        _CINIC, widths=(244, 488, 976), last_width=2048
+    ),
+    "ResNet18-ImageNet": functools.partial(
+        ResNet, blocks=(2, 2, 2, 2), **_BASIC, **_IMAGENET
+    ),
+    "ResNet34-ImageNet": functools.partial(
+        ResNet, blocks=(3, 4, 6, 3), **_BASIC, **_IMAGENET
+    ),
+    "ResNet50-ImageNet": functools.partial(
+        ResNet, blocks=(3, 4, 6, 3), **_BOTTLENECK, **_IMAGENET
+    ),
+    "MobileNetV1-ImageNet": MobileNetV1,
 }
 
 # WResNets of any depth and width are built; these are the ones that are listed.
@@ -74,7 +112,7 @@ def canonical_name(name: str) -> str:
 def build(
     name: str,
     num_classes: int,
-    input_shape=(32, 32, 3),
+    input_shape=None,
     *,
     mean=None,
     std=None,
@@ -87,7 +125,8 @@ def build(
         name: one of `names()`, or a WResNet of any depth and width; case, "-" and "_"
             do not matter ("wrn_16_4" = "WRN-16-4" = "WResNet-16-4").
         num_classes: number of logits, at least 2.
-        input_shape: (H, W, C) of the images.
+        input_shape: (H, W, C) of the images; None takes the published net's: (224,
+            224, 3) for the names with "ImageNet", otherwise (32, 32, 3).
         mean: per channel, of pixels in [0, 1]; None means 0.
         std: per channel, of pixels in [0, 1]; None means 1.
         dtype: dtype policy or its name ("mixed_bfloat16"); None takes Keras' global.
@@ -101,9 +140,10 @@ def build(
         ValueError: the name is unknown, or an argument is out of range.
     """
     canonical, constructor = _resolve(name)
+    shape = {} if input_shape is None else {"input_shape": input_shape}
     return constructor(
         num_classes,
-        input_shape,
+        **shape,
         mean=mean,
         std=std,
         dtype=dtype,

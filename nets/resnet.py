@@ -1,34 +1,35 @@
-"""Residual nets for small images, with post-activation basic blocks."""
+"""Residual nets with post-activation blocks, for small images and for ImageNet."""
 
 import keras
 from keras import ops
 
 from nets import base
-from nets.layers import LayerMaker, Stage
+from nets.layers import LayerMaker
+from nets.staged import StagedNet, even_plans, make_stages
+
+EXPANSION = 4  # output channels of a bottleneck over its inner ones
 
 
-class BasicBlock(keras.layers.Layer):
-    """relu(shortcut(x) + BN(conv3x3(relu(BN(conv3x3(x)))))).
+class ResidualBlock(keras.layers.Layer):
+    """relu(shortcut(x) + branch(x)).
 
     The shortcut is the identity, or a 1x1 convolution and batch normalisation where
-    stride or width change (option B of the paper).
+    stride or width change (option B of the paper). A subclass implements the branch
+    in `make_branch`, `build_branch`, `branch` and `closing_norm`.
 
     Args:
         make: the net's layer maker.
         inputs: channels of the input.
         filters: channels of the output.
-        stride: of the first convolution and the shortcut.
+        stride: of one of the branch's 3x3 convolutions and of the shortcut.
         name: the layer's name.
     """
 
     def __init__(self, make: LayerMaker, inputs, filters, stride, name):
         super().__init__(name=name, dtype=make.dtype)
         self.filters = filters
-        self.pad = make.pad(stride, name="pad")
-        self.conv1 = make.conv(filters, 3, stride=stride, name="conv1")
-        self.bn1 = make.batch_norm(name="bn1")
-        self.conv2 = make.conv(filters, 3, name="conv2")
-        self.bn2 = make.batch_norm(name="bn2")
+        self.stride = stride
+        self.make_branch(make)
         self.projects = stride != 1 or inputs != filters
         if self.projects:
             self.shortcut_conv = make.conv(
@@ -38,40 +39,105 @@ class BasicBlock(keras.layers.Layer):
 
     def build(self, input_shape):
         """Builds the sublayers; of `input_shape` only the channels count."""
-        inner = (*input_shape[:-1], self.filters)
-        self.conv1.build(input_shape)
-        self.bn1.build(inner)
-        self.conv2.build(inner)
-        self.bn2.build(inner)
+        self.build_branch(input_shape)
         if self.projects:
             self.shortcut_conv.build(input_shape)
-            self.shortcut_bn.build(inner)
+            self.shortcut_bn.build((*input_shape[:-1], self.filters))
 
     def call(self, x, training=False):
         """Returns (output, the sum in front of the last ReLU)."""
-        residual = self.conv1(self.pad(x))
-        residual = ops.relu(self.bn1(residual, training=training))
-        residual = self.bn2(self.conv2(residual), training=training)
+        residual = self.branch(x, training)
         if self.projects:
             x = self.shortcut_bn(self.shortcut_conv(x), training=training)
         total = x + residual
         return ops.relu(total), total
 
 
+class BasicBlock(ResidualBlock):
+    """The branch is BN(conv3x3(relu(BN(conv3x3(x))))), the first with the stride."""
+
+    def make_branch(self, make: LayerMaker) -> None:
+        """Makes the branch's layers."""
+        self.pad = make.pad(self.stride, name="pad")
+        self.conv1 = make.conv(self.filters, 3, stride=self.stride, name="conv1")
+        self.bn1 = make.batch_norm(name="bn1")
+        self.conv2 = make.conv(self.filters, 3, name="conv2")
+        self.bn2 = make.batch_norm(name="bn2")
+
+    def build_branch(self, input_shape) -> None:
+        """Builds the branch's layers."""
+        inner = (*input_shape[:-1], self.filters)
+        self.conv1.build(input_shape)
+        self.bn1.build(inner)
+        self.conv2.build(inner)
+        self.bn2.build(inner)
+
+    def branch(self, x, training):
+        """Returns what is added to the shortcut."""
+        x = ops.relu(self.bn1(self.conv1(self.pad(x)), training=training))
+        return self.bn2(self.conv2(x), training=training)
+
+    def closing_norm(self) -> keras.layers.BatchNormalization:
+        """The one that ends the branch."""
+        return self.bn2
+
+
+class Bottleneck(ResidualBlock):
+    """The branch is 1x1, 3x3 and 1x1, each with BN, ReLUs between them.
+
+    The first two convolutions have a quarter of the output's channels.
+    """
+
+    def make_branch(self, make: LayerMaker) -> None:
+        """Makes the branch's layers."""
+        inner = self.filters // EXPANSION
+        self.conv1 = make.conv(inner, 1, name="conv1")
+        self.bn1 = make.batch_norm(name="bn1")
+        # Paper: the first one has the stride. Here: as the published nets have it.
+        self.pad = make.pad(self.stride, name="pad")
+        self.conv2 = make.conv(inner, 3, stride=self.stride, name="conv2")
+        self.bn2 = make.batch_norm(name="bn2")
+        self.conv3 = make.conv(self.filters, 1, name="conv3")
+        self.bn3 = make.batch_norm(name="bn3")
+
+    def build_branch(self, input_shape) -> None:
+        """Builds the branch's layers."""
+        inner = (*input_shape[:-1], self.filters // EXPANSION)
+        self.conv1.build(input_shape)
+        self.bn1.build(inner)
+        self.conv2.build(inner)
+        self.bn2.build(inner)
+        self.conv3.build(inner)
+        self.bn3.build((*input_shape[:-1], self.filters))
+
+    def branch(self, x, training):
+        """Returns what is added to the shortcut."""
+        x = ops.relu(self.bn1(self.conv1(x), training=training))
+        x = ops.relu(self.bn2(self.conv2(self.pad(x)), training=training))
+        return self.bn3(self.conv3(x), training=training)
+
+    def closing_norm(self) -> keras.layers.BatchNormalization:
+        """The one that ends the branch."""
+        return self.bn3
+
+
 @keras.saving.register_keras_serializable(package="nets")
-class ResNet(base.Net):
+class ResNet(StagedNet):
     """He et al., Deep Residual Learning for Image Recognition, CVPR 2016.
 
-    https://arxiv.org/abs/1512.03385, section 4.2, with projections (option B) where
-    the width changes, as the distillation literature has it. Three stages of n
-    blocks make depth 6n + 2. The stem is one 3x3 convolution, batch normalisation
-    and ReLU; stages 2, 3, ... halve the map.
+    https://arxiv.org/abs/1512.03385, with projections (option B) where the width
+    changes, as the distillation literature has it. Stages 2, 3, ... halve the map.
+    The stem for small images (section 4.2) is one 3x3 convolution, batch
+    normalisation and ReLU; the large one (table 1) is 7x7 with stride 2, and a 3x3
+    max pooling with stride 2 follows. Three stages of n basic blocks behind a small
+    stem make depth 6n + 2.
 
-    Taps: `stem`; `stageN` after the last ReLU of the stage, `stageN_pre` the sum in
-    front of it; `last_map` is the last stage. As in the published nets the stem has
-    no pre-activation tap of its own: `stem_pre` is `stem`. In front of a stage's
-    last ReLU is a sum; `batch_norm` of `stageN_pre` is the one that ends the residual
-    branch (`bn2` of the last block), which is what OFD's authors read.
+    Taps: `stem`, in front of the pooling; `stageN` after the last ReLU of the stage,
+    `stageN_pre` the sum in front of it; `last_map` is the last stage. As in the
+    published nets the stem has no pre-activation tap of its own: `stem_pre` is
+    `stem`. In front of a stage's last ReLU is a sum; `batch_norm` of `stageN_pre` is
+    the one that ends the residual branch of the last block, which is what OFD's
+    authors read.
 
     Args:
         num_classes: number of logits, at least 2.
@@ -79,6 +145,8 @@ class ResNet(base.Net):
         blocks: number of blocks of each stage.
         widths: channels of each stage.
         stem_width: channels of the stem.
+        bottleneck: whether blocks are `Bottleneck`s; 4 must divide `widths`.
+        large_stem: whether the stem is that for large images.
         mean: per channel, of pixels in [0, 1]; None means 0.
         std: per channel, of pixels in [0, 1]; None means 1.
         seed: of the initial weights; None draws fresh ones.
@@ -96,81 +164,66 @@ class ResNet(base.Net):
         blocks=(3, 3, 3),
         widths=(16, 32, 64),
         stem_width: int = 16,
+        bottleneck: bool = False,
+        large_stem: bool = False,
         mean=None,
         std=None,
         seed: int | None = None,
         **kwargs,
     ):
-        if not blocks or len(blocks) != len(widths):
+        blocks, widths = base.checked_stages(blocks, widths)
+        if bottleneck and any(width % EXPANSION for width in widths):
             raise ValueError(
-                "Stages are given by their numbers of blocks and their widths. "
-                "Expected as many of the one as of the other, at least one. "
-                f"Received: blocks={tuple(blocks)}, widths={tuple(widths)}."
+                "A bottleneck is a quarter as wide as its output. Expected widths that "
+                f"{EXPANSION} divides. Received: widths={widths}."
             )
-        blocks = tuple(base.checked_count("blocks", count) for count in blocks)
-        widths = tuple(base.checked_count("widths", width) for width in widths)
+        stride = 2 ** (len(blocks) - 1) * (4 if large_stem else 1)
         super().__init__(
-            num_classes,
-            input_shape,
-            stride=2 ** (len(blocks) - 1),
-            mean=mean,
-            std=std,
-            **kwargs,
+            num_classes, input_shape, stride=stride, mean=mean, std=std, **kwargs
         )
         self.num_blocks = blocks
         self.widths = widths
         self.stem_width = base.checked_count("stem_width", stem_width)
+        self.bottleneck = bool(bottleneck)
+        self.large_stem = bool(large_stem)
         make = self._maker(seed)
-        self.stem_conv = make.conv(self.stem_width, 3, name="stem_conv")
-        self.stem_bn = make.batch_norm(name="stem_bn")
-        self.stages = self._make_stages(make)
+        self._make_stem(make)
+        block_type = Bottleneck if self.bottleneck else BasicBlock
+        plans = even_plans(blocks, widths, (1, *(2,) * (len(blocks) - 1)))
+        self.stages = make_stages(make, block_type, self.stem_width, plans)
         self.head = make.dense(widths[-1], self.num_classes, name="head")
         self.build((None, *self.image_shape))
 
-    def _make_stages(self, make: LayerMaker) -> tuple[Stage, ...]:
-        stages, inputs = [], self.stem_width
-        for index, (count, width) in enumerate(
-            zip(self.num_blocks, self.widths, strict=True)
-        ):
-            blocks = []
-            for position in range(count):
-                stride = 2 if index > 0 and position == 0 else 1
-                name = f"block{position + 1}"
-                blocks.append(BasicBlock(make, inputs, width, stride, name))
-                inputs = width
-            stages.append(Stage(blocks, name=f"stage{index + 1}", dtype=make.dtype))
-        return tuple(stages)
+    def _make_stem(self, make: LayerMaker) -> None:
+        size = 7 if self.large_stem else 3
+        stride = self.stem_stride = self.entry_stride = 2 if self.large_stem else 1
+        self.stem_pad = make.pad(stride, name="stem_pad", kernel_size=size)
+        self.stem_conv = make.conv(
+            self.stem_width, size, stride=stride, name="stem_conv"
+        )
+        self.stem_bn = make.batch_norm(name="stem_bn")
+        if self.large_stem:
+            # A border of zeros changes no maximum: it follows a ReLU.
+            self.pool_pad = make.pad(stride, name="pool_pad")
+            self.pool = keras.layers.MaxPooling2D(
+                3, 2, name="pool", dtype=self.dtype_policy
+            )
 
-    def build(self, input_shape):
-        """Builds all sublayers; the constructor calls it."""
+    def stem_shape(self, input_shape):
+        """Builds the stem; returns the shape of its output."""
         self.stem_conv.build(input_shape)
         shape = (None, None, None, self.stem_width)
         self.stem_bn.build(shape)
-        for stage in self.stages:
-            stage.build(shape)
-            shape = (*shape[:-1], stage.filters)
-        self.head.build((None, shape[-1]))
+        return shape
 
-    def maps(self, images, training):
-        """All taps but the embedding, by name."""
-        x = ops.relu(self.stem_bn(self.stem_conv(images), training=training))
-        taps = {"stem": x, "stem_pre": x}
-        for stage in self.stages:
-            x, pre_activations = stage(x, training=training)
-            taps[stage.name] = x
-            taps[f"{stage.name}_pre"] = pre_activations[-1]
-        return {**taps, "last_map": x, "last_map_pre": pre_activations[-1]}
+    def stem_map(self, images, training):
+        """The stem's tap."""
+        x = self.stem_conv(self.stem_pad(images))
+        return ops.relu(self.stem_bn(x, training=training))
 
-    def map_specs(self):
-        """The specification of every tap that `maps` returns."""
-        stem = self._map_spec(self.stem_width, stride=1)
-        specs = {"stem": stem, "stem_pre": stem}
-        for index, stage in enumerate(self.stages):
-            batch_norm = stage.blocks[-1].bn2
-            post = self._map_spec(stage.filters, 2**index)
-            pre = self._map_spec(stage.filters, 2**index, batch_norm)
-            specs |= {stage.name: post, f"{stage.name}_pre": pre}
-        return {**specs, "last_map": post, "last_map_pre": pre}
+    def enter(self, stem):
+        """What the first stage reads."""
+        return self.pool(self.pool_pad(stem)) if self.large_stem else stem
 
     def get_config(self) -> dict:
         """The constructor's arguments, without the seed."""
@@ -179,4 +232,6 @@ class ResNet(base.Net):
             "blocks": tuple(self.num_blocks),
             "widths": tuple(self.widths),
             "stem_width": self.stem_width,
+            "bottleneck": self.bottleneck,
+            "large_stem": self.large_stem,
         }

@@ -127,7 +127,7 @@ class WResNet(base.Net):
         self.width = width
         self.shortcut = shortcut
         self.padding = padding
-        make = self._maker(seed, padding)
+        make = self._maker(seed, padding=padding)
         self.stem = make.conv(_STEM_WIDTH, 3, name="stem")
         self.stages = self._make_stages(make)
         self.last_bn = make.batch_norm(name="last_bn")

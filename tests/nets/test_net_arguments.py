@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import nets
+from nets.conv_bn import ConvBN
 from nets.layers import LayerMaker
 from nets.resnet import ResNet
 from nets.wresnet import WResNet
@@ -73,7 +74,7 @@ def test_images_of_another_size_are_refused(make_net):
         make_net("resnet8")(np.zeros((1, 16, 16, 3), "float32"))
 
 
-@pytest.mark.parametrize("name", ["resnet8", "wrn_10_1"])
+@pytest.mark.parametrize("name", ["resnet8", "wrn_10_1", "ShuffleV1"])
 def test_a_seed_settles_the_weights(name):
     one = nets.build(name, 10, seed=3)
     nets.build("resnet8", 10)
@@ -121,6 +122,62 @@ def test_initial_weights_follow_the_published_distributions(name, zero_bias):
             assert np.all(variable.numpy() == 1)
         elif variable.name in ("beta", "moving_mean"):
             assert not np.any(variable.numpy())
+
+
+def _initial(layer, channels):
+    layer.build((None, None, None, channels))
+    return layer.kernel.numpy(), layer.bias.numpy() if layer.use_bias else None
+
+
+@pytest.mark.parametrize("initial", ["fan_out", "fan_in"])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_initial_convolutions(initial, groups):
+    make = LayerMaker("float32", seed=0, initial=initial)
+    kernel, bias = _initial(make.conv(256, 3, "conv", groups=groups), 128)
+    assert bias is None
+    assert kernel.shape == (3, 3, 128 // groups, 256)
+    # PyTorch's fans: a filter reads one group, and all filters count in the fan-out.
+    _check_spread(kernel, initial, fan_in=9 * 128 // groups, fan_out=9 * 256)
+
+
+@pytest.mark.parametrize("initial", ["fan_out", "fan_in"])
+def test_initial_depthwise_convolutions(initial):
+    make = LayerMaker("float32", seed=0, initial=initial)
+    kernel, bias = _initial(make.depthwise(2048, 3, "conv", bias_limit=0.5), 2048)
+    assert kernel.shape == (3, 3, 2048, 1)
+    _check_spread(kernel, initial, fan_in=9, fan_out=9 * 2048)
+    assert 0.49 < np.abs(bias).max() <= 0.5
+
+
+def _check_spread(kernel, initial, fan_in, fan_out):
+    largest = np.abs(kernel).max()
+    if initial == "fan_in":
+        std = (3 * fan_in) ** -0.5
+        assert 0.99 * fan_in**-0.5 < largest <= fan_in**-0.5 * 1.0001
+    else:
+        std = (2 / fan_out) ** 0.5
+        assert largest > 3 * std  # not truncated at 2
+    np.testing.assert_allclose([kernel.mean(), kernel.std()], [0, std], atol=std / 40)
+
+
+@pytest.mark.parametrize(("initial", "largest"), [("fan_out", 0), ("fan_in", 1 / 12)])
+def test_initial_bias_in_front_of_a_batch_norm(initial, largest):
+    make = LayerMaker("float32", seed=0, initial=initial)
+    layer = ConvBN(make, 16, 256, 3, "layer", bias=True)
+    layer.build((None, None, None, 16))
+    np.testing.assert_allclose(np.abs(layer.conv.bias).max(), largest, rtol=0.02)
+
+
+def test_initial_head_of_vgg():
+    net = nets.build("vgg8", 100, (8, 8, 3), seed=0)
+    np.testing.assert_allclose(np.std(net.head.kernel), 0.01, rtol=0.02)
+    assert not np.any(net.head.bias)
+    assert not np.any(net.stages[0].blocks[0].conv_bn.conv.bias)
+
+
+def test_the_distribution_must_be_known():
+    with pytest.raises(ValueError, match="one of .*'fan_in'.*initial='lecun'"):
+        LayerMaker("float32", initial="lecun")
 
 
 def test_batch_norm_has_the_published_constants():

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import pathlib
 
 import pytest
@@ -10,46 +11,79 @@ import nets
 
 _DATA = pathlib.Path(__file__).parents[1] / "data" / "nets.json"
 FACTS = json.loads(_DATA.read_text())
-
-
-def _id(fact):
-    return f"{fact['name']}-{fact['source'].split()[0]}"
+every_fact = pytest.mark.parametrize(
+    "fact", FACTS, ids=lambda fact: f"{fact['name']}-{fact['source'].split()[0]}"
+)
 
 
 @functools.cache
-def _measured(canonical_name):
-    """Parameters, multiply-accumulates and tap shapes; several facts share a net."""
+def _built(canonical_name):
+    """What the tests ask of a net; several facts share one."""
     net = nets.build(canonical_name, num_classes=100)
-    shapes = {name: (spec.shape, spec.stride) for name, spec in net.tap_specs.items()}
-    return nets.count_parameters(net), nets.multiply_accumulates(net), shapes
+    statistics = sum(math.prod(v.shape) for v in net.non_trainable_variables)
+    return {
+        "input_shape": net.image_shape,
+        "parameters": nets.count_parameters(net),
+        "non_trainable_statistics": statistics,
+        "multiply_accumulates": nets.multiply_accumulates(net),
+        "specs": net.tap_specs,
+    }
 
 
-@functools.cache
-def _parameters_with_10_classes(canonical_name):
-    return nets.count_parameters(nets.build(canonical_name, num_classes=10))
+def _measured(fact):
+    return _built(nets.canonical_name(fact["name"]))
 
 
-@pytest.mark.parametrize("fact", FACTS, ids=_id)
-def test_size_and_cost(fact):
-    parameters, cost, _ = _measured(nets.canonical_name(fact["name"]))
-    assert parameters == fact["trainable_parameters"]["100"]
+@every_fact
+def test_size(fact):
+    measured = _measured(fact)
+    assert measured["input_shape"] == tuple(fact["input_shape"])
+    assert measured["non_trainable_statistics"] == fact["non_trainable_statistics"]
+    for num_classes, parameters in fact["trainable_parameters"].items():
+        of_a_class = fact["embedding"] + 1
+        more = (int(num_classes) - 100) * of_a_class
+        assert measured["parameters"] + more == parameters
+
+
+@every_fact
+def test_cost(fact):
+    num_classes = next(iter(fact["trainable_parameters"]))  # those of the published net
+    more = (int(num_classes) - 100) * fact["embedding"]
+    cost = _measured(fact)["multiply_accumulates"] + more
     assert cost == fact["multiply_accumulates"]
 
 
-@pytest.mark.parametrize("fact", FACTS, ids=_id)
-def test_size_with_10_classes(fact):
-    parameters = _parameters_with_10_classes(nets.canonical_name(fact["name"]))
-    assert parameters == fact["trainable_parameters"]["10"]
-
-
-@pytest.mark.parametrize("fact", FACTS, ids=_id)
+@every_fact
 def test_taps(fact):
-    *_, shapes = _measured(nets.canonical_name(fact["name"]))
-    expected = {"stem": ((32, 32, fact["stem_width"]), 1)}
-    for index, stage in enumerate(fact["stages"], start=1):
-        assert stage["pre_activation_available"]
-        expected[f"stage{index}"] = (tuple(stage["shape"]), 2 ** (index - 1))
-    expected["last_map"] = expected[f"stage{index}"]
-    expected |= {f"{name}_pre": value for name, value in expected.items()}
-    expected["embedding"] = ((stage["shape"][-1],), 4)
-    assert shapes == expected
+    specs = dict(_measured(fact)["specs"])
+    height = fact["input_shape"][0]
+    shapes = {f"stage{i}": s["shape"] for i, s in enumerate(fact["stages"], start=1)}
+    # The published MobileNetV1 shows no stem.
+    shapes["stem"] = fact["stem"] or specs["stem"].shape
+    shapes["last_map"] = [*fact["stages"][-1]["shape"][:2], fact["embedding"]]
+    shapes |= {f"{name}_pre": shape for name, shape in shapes.items()}
+    embedding = specs.pop("embedding")
+    assert {name: spec.shape for name, spec in specs.items()} == {
+        name: tuple(shape) for name, shape in shapes.items()
+    }
+    for spec in specs.values():
+        assert spec.shape[0] * spec.stride == height
+    assert embedding.shape == (fact["embedding"],)
+    assert embedding.stride == specs["last_map"].stride
+
+
+@every_fact
+def test_batch_norms_are_those_of_the_taps_channels(fact):
+    specs = _measured(fact)["specs"]
+    for name, spec in specs.items():
+        if spec.batch_norm is not None:
+            assert name.endswith("_pre")
+            assert spec.batch_norm.gamma.shape == spec.shape[-1:]
+
+
+@pytest.mark.parametrize("num_classes", [2, 7])
+def test_only_the_head_knows_the_number_of_classes(num_classes):
+    for name, embedding in (("vgg8", 512), ("resnet8", 64)):
+        ten, other = (nets.build(name, n) for n in (10, num_classes))
+        more = (num_classes - 10) * (embedding + 1)
+        assert nets.count_parameters(other) == nets.count_parameters(ten) + more

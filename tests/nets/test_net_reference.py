@@ -3,55 +3,39 @@
 import numpy as np
 import pytest
 
+from nets.resnet import ResNet
 from nets.wresnet import WResNet
+from numpy_layers import NumpyLayers, check, relu, windows
 
 
-class Rewrite:
-    """The nets' equations in float64, on a net's weights by their path."""
+class Rewrite(NumpyLayers):
+    """The equations of the residual nets."""
 
-    def __init__(self, net):
-        self.weights = {
-            v.path.split("/", 1)[1]: v.numpy().astype(np.float64) for v in net.variables
-        }
-
-    def conv(self, x, layer, stride=1, pad=None):
-        kernel = self.weights[f"{layer}/kernel"]
-        size = kernel.shape[0]
-        before, after = pad or (size // 2, size // 2)
-        x = np.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
-        windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), (1, 2))
-        return np.einsum(
-            "bhwcij,ijco->bhwo", windows[:, ::stride, ::stride], kernel, optimize=True
-        )
-
-    def bn(self, x, layer):
-        gamma, beta, mean, variance = (
-            self.weights[f"{layer}/{name}"]
-            for name in ("gamma", "beta", "moving_mean", "moving_variance")
-        )
-        return (x - mean) / np.sqrt(variance + 1e-5) * gamma + beta
-
-    def head(self, x):
-        embedding = x.mean((1, 2))
-        return embedding @ self.weights["head/kernel"] + self.weights["head/bias"]
-
-    def resnet(self, x, blocks_per_stage):
-        taps = {}
-        x = np.maximum(self.bn(self.conv(x, "stem_conv"), "stem_bn"), 0)
-        for stage in (1, 2, 3):
-            for block in range(1, blocks_per_stage + 1):
+    def resnet(self, x, blocks, large_stem=False):
+        x = self.conv(x, "stem_conv", 2 if large_stem else 1)
+        x = relu(self.bn(x, "stem_bn"))
+        taps = {"stem": x}
+        if large_stem:
+            x = windows(x, 3, 2, (1, 1), border=-np.inf).max((-2, -1))
+        for stage, count in enumerate(blocks, start=1):
+            for block in range(1, count + 1):
                 at = f"stage{stage}/block{block}"
                 stride = 2 if stage > 1 and block == 1 else 1
-                y = np.maximum(
-                    self.bn(self.conv(x, f"{at}/conv1", stride), f"{at}/bn1"), 0
-                )
-                y = self.bn(self.conv(y, f"{at}/conv2"), f"{at}/bn2")
+                y = self.branch(x, at, stride)
                 if f"{at}/shortcut_conv/kernel" in self.weights:
                     x = self.conv(x, f"{at}/shortcut_conv", stride)
                     x = self.bn(x, f"{at}/shortcut_bn")
                 taps[f"stage{stage}_pre"] = x + y
-                x = taps[f"stage{stage}"] = np.maximum(x + y, 0)
+                x = taps[f"stage{stage}"] = relu(x + y)
         return self.head(x), taps
+
+    def branch(self, x, at, stride):
+        if f"{at}/conv3/kernel" not in self.weights:
+            x = relu(self.bn(self.conv(x, f"{at}/conv1", stride), f"{at}/bn1"))
+            return self.bn(self.conv(x, f"{at}/conv2"), f"{at}/bn2")
+        x = relu(self.bn(self.conv(x, f"{at}/conv1"), f"{at}/bn1"))
+        x = relu(self.bn(self.conv(x, f"{at}/conv2", stride), f"{at}/bn2"))
+        return self.bn(self.conv(x, f"{at}/conv3"), f"{at}/bn3")
 
     def wresnet(self, x, blocks_per_stage, raw_shortcut=False, pad=None):
         taps = {}
@@ -77,24 +61,33 @@ class Rewrite:
         return self.head(taps["last_map"]), taps
 
 
-def _check(output, logits, taps):
-    np.testing.assert_allclose(output.logits, logits, rtol=1e-4, atol=1e-5)
-    for name, tap in taps.items():
-        np.testing.assert_allclose(output.taps[name], tap, rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize(("name", "blocks"), [("resnet14", 2), ("resnet8x4", 1)])
 def test_resnet(make_net, images, name, blocks):
     net = make_net(name)
-    logits, taps = Rewrite(net).resnet(images.astype("float64"), blocks)
-    _check(net(images, with_taps=True), logits, taps)
+    check(net, images, *Rewrite(net).resnet(images.astype("float64"), (blocks,) * 3))
+
+
+def test_resnet_for_large_images(perturb):
+    net = ResNet(
+        10,
+        (16, 24, 3),
+        blocks=(2, 1),
+        widths=(32, 64),
+        stem_width=16,
+        bottleneck=True,
+        large_stem=True,
+        seed=0,
+    )
+    perturb(net)
+    images = np.random.default_rng(0).normal(size=(2, 16, 24, 3))
+    logits, taps = Rewrite(net).resnet(images, (2, 1), large_stem=True)
+    check(net, images.astype("float32"), logits, taps)
 
 
 @pytest.mark.parametrize(("name", "blocks"), [("wrn_16_1", 2), ("wrn_10_2", 1)])
 def test_wresnet(make_net, images, name, blocks):
     net = make_net(name)
-    logits, taps = Rewrite(net).wresnet(images.astype("float64"), blocks)
-    _check(net(images, with_taps=True), logits, taps)
+    check(net, images, *Rewrite(net).wresnet(images.astype("float64"), blocks))
 
 
 def test_wresnet_of_the_sseung0703_repository(images):
@@ -102,4 +95,4 @@ def test_wresnet_of_the_sseung0703_repository(images):
     logits, taps = Rewrite(net).wresnet(
         images.astype("float64"), 1, raw_shortcut=True, pad=(0, 1)
     )
-    _check(net(images, with_taps=True), logits, taps)
+    check(net, images, logits, taps)
