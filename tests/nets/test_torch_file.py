@@ -1,0 +1,241 @@
+"""Files of torch.save: what is read, and that nothing in them runs.
+
+tests/data/import/tensors_*.pt were written by PyTorch 2.13, in both formats.
+"""
+
+import os
+import pathlib
+import pickle
+import types
+import zipfile
+
+import numpy as np
+import pytest
+
+from nets import torch_file
+
+DATA = pathlib.Path(__file__).parents[1] / "data" / "import"
+FORMATS = ("zip", "legacy")
+NUMBERS = np.arange(24, dtype="float32").reshape(2, 3, 4)
+EXPECTED = {
+    "transposed": NUMBERS.transpose(2, 0, 1),
+    "sliced": NUMBERS[1, :, 1::2],
+    "scalar": np.float32(3.5),
+    "empty": np.zeros((0, 3), "float32"),
+    "parameter": NUMBERS[0],
+    "half": NUMBERS.astype("float16"),
+    "bfloat16": NUMBERS / 3,
+    "double": NUMBERS.astype("float64") / 3,
+    "int64": -NUMBERS.astype("int64") * 2**40,
+    "int32": NUMBERS.astype("int32"),
+    "int16": NUMBERS.astype("int16"),
+    "int8": -NUMBERS.astype("int8"),
+    "uint8": NUMBERS.astype("uint8"),
+    "bool": NUMBERS > 5,
+    "expanded_once": NUMBERS[:, :1, :1],
+}
+
+
+@pytest.fixture(params=FORMATS)
+def real_file(request):
+    return DATA / f"tensors_{request.param}.pt"
+
+
+def test_tensors_are_those_that_were_saved(real_file):
+    tensors = torch_file.read(real_file)["state_dict"]
+    assert list(tensors) == list(EXPECTED)
+    for key, expected in EXPECTED.items():
+        array = tensors[key].array()
+        # bfloat16 has 8 significant bits and becomes float32.
+        rtol = 2**-8 if key == "bfloat16" else 0
+        assert (key, array.dtype) == (key, expected.dtype)
+        assert tensors[key].shape == array.shape
+        np.testing.assert_allclose(array, expected, rtol=rtol, err_msg=key, strict=True)
+
+
+def test_what_lies_beside_the_tensors(real_file):
+    tree = torch_file.read(real_file)
+    assert list(tree) == ["opt", "epoch", "best_acc", "state_dict"]
+    assert isinstance(tree["opt"], types.SimpleNamespace)
+    assert (tree["opt"].model, tree["opt"].decay) == ("resnet8", [150, 180])
+    assert tree["epoch"] == 240
+
+
+def test_as_pytorch_reads_them(real_file):
+    torch = pytest.importorskip("torch")
+    theirs = torch.load(real_file, weights_only=False)["state_dict"]
+    ours = torch_file.read(real_file)["state_dict"]
+    for key, tensor in theirs.items():
+        expected = tensor.detach().to(torch.float64).numpy()
+        np.testing.assert_array_equal(ours[key].array().astype("float64"), expected)
+
+
+# Hostile files.
+
+
+class Evil:
+    """Pickles as a call of os.system that makes the file `path`."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+def _opcodes(pickled: bytes) -> bytes:
+    """A pickle of protocol 2 without its beginning and end, to be nested."""
+    assert pickled.startswith(b"\x80\x02") and pickled.endswith(b".")
+    return pickled[2:-1]
+
+
+def _payloads(path) -> dict[str, bytes]:
+    """Pickles that would make the file, by how they go about it."""
+    evil = _opcodes(pickle.dumps(Evil(path), protocol=2))
+    command = f"touch {path}".encode()
+    call = b"(S'%s'\n" % command
+    return {
+        "reduce": b"\x80\x02" + evil + b".",
+        "frames": pickle.dumps(Evil(path), protocol=4),
+        "instance": call + b"ios\nsystem\n.",
+        "object": b"(cos\nsystem\nS'%s'\no." % command,
+        "rebuild arguments": b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n("
+        + evil
+        + b"tR.",
+        "state": b"\x80\x02cargparse\nNamespace\n)\x81}X\x01\x00\x00\x00a"
+        + evil
+        + b"sb.",
+        "dotted": b"\x80\x04\x8c\x0bcollections\x8c\x20OrderedDict.__init__."
+        b"__globals__\x93.",
+        "eval": b'cbuiltins\neval\n(S\'__import__("os").system("%s")\'\ntR.' % command,
+        "nested read": b"ctorch.storage\n_load_from_bytes\n(S''\ntR.",
+        "argument of a dictionary": b"ccollections\nOrderedDict\n("
+        + b"]"
+        + evil
+        + b"atR.",
+        "storage type": b"(S'storage'\ncos\nsystem\nS'0'\nS'cpu'\nI1\ntQ.",
+    }
+
+
+def _zip_file(path, pickled: bytes, **storages: bytes):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickled)
+        for key, content in storages.items():
+            archive.writestr(f"archive/data/{key}", content)
+    return path
+
+
+def _legacy_file(path, pickled: bytes):
+    header = (torch_file._LEGACY_MAGIC, 1001, {"little_endian": True})
+    parts = [*(pickle.dumps(part, protocol=2) for part in header), pickled]
+    path.write_bytes(b"".join([*parts, pickle.dumps([], protocol=2)]))
+    return path
+
+
+def _plain_file(path, pickled: bytes):
+    path.write_bytes(pickled)
+    return path
+
+
+@pytest.mark.parametrize("how", ["reduce", "frames", "instance", "object", "eval"])
+def test_the_payloads_are_real(tmp_path, how):
+    pickle.loads(_payloads(tmp_path / "made")[how])
+    assert (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("make_file", [_zip_file, _legacy_file, _plain_file])
+@pytest.mark.parametrize("how", _payloads(""))
+def test_nothing_in_a_file_runs(tmp_path, make_file, how):
+    payload = _payloads(tmp_path / "made")[how]
+    path = make_file(tmp_path / "evil.pth", payload)
+    with pytest.raises(torch_file.RefusedGlobal) as info:
+        torch_file.read(path)
+    assert not (tmp_path / "made").exists()
+    message = str(info.value)
+    names = ("system'", "eval'", "_load_from_bytes'", "__globals__'")
+    assert "\n" not in message and "evil.pth" in message
+    assert "global='" in message and any(name in message for name in names)
+
+
+STORAGE = b"(S'storage'\nctorch\nFloatStorage\nS'0'\nS'cpu'\nI4\ntQ"
+
+
+def test_a_pickle_cannot_change_what_it_made(tmp_path):
+    # A longer storage than there are bytes would let tensors read what lies behind.
+    longer = STORAGE + b"(dS'length'\nI4000\nsb."
+    path = _zip_file(tmp_path / "net.pth", longer, **{"0": bytes(16)})
+    with pytest.raises(ValueError, match="a pickle changes a _Storage"):
+        torch_file.read(path)
+
+
+def _tensor(offset, shape, strides) -> bytes:
+    numbers = b"".join(
+        b"(" + b"".join(b"I%d\n" % number for number in axes) + b"t"
+        for axes in (shape, strides)
+    )
+    head = b"ctorch._utils\n_rebuild_tensor\n(" + STORAGE
+    return head + b"I%d\n" % offset + numbers + b"tR."
+
+
+def _read_tensor(folder, *view):
+    content = np.arange(4, dtype="<f4").tobytes()
+    return torch_file.read(
+        _zip_file(folder / "net.pth", _tensor(*view), **{"0": content})
+    )
+
+
+def test_a_view_of_a_storage(tmp_path):
+    array = _read_tensor(tmp_path, 1, (2, 2), (1, 1)).array()
+    np.testing.assert_array_equal(array, [[1, 2], [2, 3]])
+
+
+@pytest.mark.parametrize(
+    ("offset", "shape", "strides"),
+    [
+        (0, (5,), (1,)),
+        (1, (4,), (1,)),
+        (0, (2, 2), (3, 1)),
+        (-1, (1,), (1,)),
+        (3, (2,), (-1,)),
+        (0, (-1,), (1,)),
+        (0, (2**40,), (0,)),
+        (2**62, (2,), (2**62,)),
+    ],
+)
+def test_views_outside_their_storage(tmp_path, offset, shape, strides):
+    tensor = _read_tensor(tmp_path, offset, shape, strides)
+    with pytest.raises(ValueError, match="outside its storage"):
+        tensor.array()
+
+
+# Damaged files.
+
+
+def test_damaged_files_are_one_clear_line(tmp_path, real_file):
+    good = real_file.read_bytes()
+    path = tmp_path / "cut.pth"
+    for length in (0, 3, 10, len(good) // 2, len(good) - 1):
+        path.write_bytes(good[:length])
+        with pytest.raises(ValueError, match=r"damaged or not of PyTorch.*cut\.pth"):
+            torch_file.read(path)
+
+
+def test_other_files(tmp_path):
+    text = _plain_file(tmp_path / "text.pth", b"not a net\n")
+    number = _plain_file(tmp_path / "number.pth", pickle.dumps(7))
+    big = _legacy_file(tmp_path / "big.pth", pickle.dumps({}))
+    big.write_bytes(big.read_bytes().replace(b"\x88s.", b"\x89s."))
+    short = _zip_file(tmp_path / "short.pth", _tensor(0, (4,), (1,)), **{"0": b"1234"})
+    foreign = tmp_path / "foreign.pth"
+    with zipfile.ZipFile(foreign, "w") as archive:
+        archive.writestr("model.json", "{}")
+    for path in (text, number, big, short, foreign):
+        with pytest.raises(ValueError, match=f"damaged or not of.*{path.name}") as info:
+            torch_file.read(path)
+        assert not isinstance(info.value, torch_file.RefusedGlobal)
+    with pytest.raises(ValueError, match="big-endian"):
+        torch_file.read(big)
+    with pytest.raises(ValueError, match="cut off"):
+        torch_file.read(short)
+    with pytest.raises(FileNotFoundError):
+        torch_file.read(tmp_path / "missing.pth")
