@@ -47,7 +47,7 @@ def test_two_phases_as_in_the_paper():
     assert (distill.name, distill.length, distill.task_weight, distill.own) == (
         "distill",
         "train",
-        fakes.data(),
+        None,
         (),
     )
     assert method.pairs == (("stage2", "stage2"),)

@@ -61,7 +61,7 @@ def test_the_paraphraser_first_and_alone():
     assert (distill.name, distill.length, distill.task_weight) == (
         "distill",
         "train",
-        fakes.data(),
+        None,
     )
     assert distill.trains_student
     # Kernel, gamma and beta of three convolutions: two stacks, one stack; two pairs.
