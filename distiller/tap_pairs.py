@@ -40,10 +40,12 @@ def resolve(
         The pairs, in the order of the entries.
 
     Raises:
-        ValueError: a tap does not exist or has no partner, a pair comes twice, there
-            is none, a tap is no map although `maps`, or the channels differ although
-            `equal_widths`.
+        ValueError: a net has no taps at all, a tap does not exist or has no partner, a
+            pair comes twice, there is none, a tap is no map although `maps`, or the
+            channels differ although `equal_widths`.
     """
+    _check_has_taps(student_taps, "student", taps)
+    _check_has_taps(teacher_taps, "teacher", taps)
     pairs = [
         pair for entry in taps for pair in _expand(entry, student_taps, teacher_taps)
     ]
@@ -128,6 +130,16 @@ def _deepest(name: str, specs: TapSpecs) -> str:
     match = re.fullmatch(r"last_stage(_pre)?", name)
     stages = _stages(specs, match[1] or "") if match else ()
     return stages[-1] if stages else name
+
+
+def _check_has_taps(specs: TapSpecs, net: str, taps: Sequence[str]):
+    if not specs:
+        raise ValueError(
+            f"The {net} shows no taps, because it is a subclassed Keras model. "
+            "Expected a Functional or Sequential one (nets.wrap), or a nets.base.Net, "
+            "which returns its taps, as docs/your_model.md says; or a method that "
+            f"reads logits alone. Received: taps={','.join(taps)}."
+        )
 
 
 def _check_exists(name: str, specs: TapSpecs, net: str, taps: Sequence[str]):

@@ -8,6 +8,7 @@ from nets.profile import count_parameters, multiply_accumulates
 from nets.registry import build, canonical_name, names
 from nets.saving import load, save
 from nets.taps import Output, TapSpec
+from nets.wrapped import seen_by, wrap
 
 __all__ = [
     "Output",
@@ -19,4 +20,6 @@ __all__ = [
     "multiply_accumulates",
     "names",
     "save",
+    "seen_by",
+    "wrap",
 ]

@@ -4,6 +4,7 @@ import math
 import numbers
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -61,6 +62,17 @@ def _check_per_channel(name, values, default: float, channels: int):
             f"for each channel. Received: {name}={values}."
         )
     return values
+
+
+def check_float(images) -> None:
+    """Raises ValueError unless the images are of a floating type."""
+    dtype = keras.backend.standardize_dtype(images.dtype)
+    if not keras.backend.is_float_dtype(dtype):
+        raise ValueError(
+            "Pixels must be normalised first. Expected float images: "
+            "net(net.normalise(images)). "
+            f"Received: images.dtype={dtype}."
+        )
 
 
 class Net(keras.Model):
@@ -133,13 +145,7 @@ class Net(keras.Model):
         Raises:
             ValueError: `images` are not floats.
         """
-        dtype = keras.backend.standardize_dtype(images.dtype)
-        if not keras.backend.is_float_dtype(dtype):
-            raise ValueError(
-                "Pixels must be normalised first. Expected float images: "
-                "net(net.normalise(images)). "
-                f"Received: images.dtype={dtype}."
-            )
+        check_float(images)
         taps = self.maps(images, training)
         taps["embedding"] = ops.mean(taps["last_map"], axis=(1, 2))
         logits = self.head(taps["embedding"])
@@ -163,7 +169,10 @@ class Net(keras.Model):
                 "Only stored pixels are normalised. Expected uint8 images. "
                 f"Received: images.dtype={images.dtype.name}."
             )
-        return (tf.cast(images, tf.float32) / 255.0 - self.mean) / self.std
+        # Rounded as op_utils.step.normalise does: both must give the same bits.
+        offset = np.asarray(self.mean, np.float32) * np.float32(255.0)
+        scale = np.asarray(self.std, np.float32) * np.float32(255.0)
+        return (tf.cast(images, tf.float32) - offset) / scale
 
     @property
     def tap_specs(self) -> dict[str, TapSpec]:

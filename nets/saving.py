@@ -47,24 +47,38 @@ def load(path: str | os.PathLike, dtype=None) -> Net:
         ValueError: there is no such file, it is no whole `.keras` archive, or it
             holds a model that is not one of our nets.
     """
-    path = _checked_archive(_checked_suffix(path))
-    try:
-        net = keras.saving.load_model(path, compile=False)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(
-            "The archive does not hold a net that Keras can rebuild here. Expected a "
-            f"file written by nets.save. Received: path={str(path)!r} ({reason})"
-        ) from error
+    net = load_model(path)
     if not isinstance(net, Net):
         raise ValueError(
             "The file holds a Keras model without taps. Expected one of the nets of "
-            f"nets.build. Received: path={str(path)!r} with a {type(net).__name__}."
+            "nets.build, or a model wrapped by nets.wrap. "
+            f"Received: path={str(path)!r} with a {type(net).__name__}."
         )
-    return net if dtype is None else _rebuilt(net, dtype)
+    return net if dtype is None else rebuilt(net, dtype)
 
 
-def _rebuilt(net: Net, dtype) -> Net:
+def load_model(path: str | os.PathLike) -> keras.Model:
+    """Reads any Keras model, not compiled.
+
+    Raises:
+        ValueError: there is no such file, it is no whole `.keras` archive, or Keras
+            does not know a class that it names.
+    """
+    path = _checked_archive(_checked_suffix(path))
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            "The archive does not hold a model that Keras can rebuild here. Expected "
+            "one whose classes are known: built in, of nets, or registered with "
+            "keras.saving.register_keras_serializable in a module that is imported. "
+            f"Received: path={str(path)!r} ({reason})"
+        ) from error
+
+
+def rebuilt(net: Net, dtype) -> Net:
+    """A copy of the net under another dtype policy."""
     copy = type(net).from_config({**net.get_config(), "dtype": dtype})
     copy.set_weights(net.get_weights())
     return copy

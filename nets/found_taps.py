@@ -1,0 +1,175 @@
+"""What a Keras model shows without being written for it: taps, logits, head."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import keras
+
+# They end no stage, although their output may be the last of its size.
+_NO_STAGES = (
+    keras.layers.InputLayer,
+    keras.layers.Normalization,
+    keras.layers.Rescaling,
+    keras.layers.ZeroPadding2D,
+)
+
+
+class Tapped(NamedTuple):
+    """The tensors of a model's graph that are taps.
+
+    Attributes:
+        logits: the tensor that the softmax, if there is one, would get.
+        taps: name -> tensor.
+        layers: name -> name of the layer whose output it is, of those with one.
+        norms: name -> the batch norm that made the tap, of "_pre" taps.
+        head: the layer from the embedding to the logits, or None.
+        has_softmax: whether the model ends in a softmax, which is left out.
+    """
+
+    logits: keras.KerasTensor
+    taps: dict[str, keras.KerasTensor]
+    layers: dict[str, str]
+    norms: dict[str, keras.layers.BatchNormalization]
+    head: keras.layers.Layer | None
+    has_softmax: bool
+
+
+class BeforeActivation(keras.layers.Layer):
+    """The result of a layer without its activation; shares the layer's weights."""
+
+    def __init__(self, layer: keras.layers.Layer):
+        super().__init__(name=f"{layer.name}_logits", dtype=layer.dtype_policy)
+        self.layer = layer
+        self.built = True
+
+    def call(self, inputs):
+        """What the activation would get."""
+        # The layer's own arithmetic, whatever kind of layer it is.
+        activation = self.layer.activation
+        self.layer.activation = keras.activations.linear
+        try:
+            return self.layer(inputs)
+        finally:
+            self.layer.activation = activation
+
+
+def has_graph(model: keras.Model) -> bool:
+    """Whether layers' outputs are known: Functional and Sequential models."""
+    return bool(getattr(model, "inputs", None)) and hasattr(model, "get_layer")
+
+
+def find(model: keras.Model, taps: Mapping[str, str] | None = None) -> Tapped:
+    """The taps of a Functional or Sequential model.
+
+    Args:
+        model: built, with one image as input and one output [B, num_classes].
+        taps: tap name -> layer name; None takes the last layer of every resolution, as
+            stage1, stage2, ... from the largest to the smallest.
+
+    Returns:
+        These taps; for each what its ReLU gets, or itself without one, as "NAME_pre";
+        "last_map", the smallest map; "embedding", the vector in front of the dense
+        head, or without such a head the mean of the last map.
+
+    Raises:
+        ValueError: there is no such layer, or its output is no map and no vector.
+    """
+    layers = dict(taps) if taps else _last_of_each_resolution(model)
+    found, norms = {}, {}
+    for name, layer_name in layers.items():
+        found[name] = tensor = _output_of(model, layer_name)
+        found[f"{name}_pre"] = before = _before_relu(tensor)
+        producer, _ = _producer(before)
+        if isinstance(producer, keras.layers.BatchNormalization):
+            norms[f"{name}_pre"] = producer
+    logits = _logits(model.outputs[0])
+    maps = [x for x in found.values() if len(x.shape) == 4]
+    if maps:
+        found.setdefault("last_map", min(maps, key=lambda x: x.shape[1]))
+    head, embedding = _head(logits)
+    if head is None and maps:  # its head is no dense layer
+        embedding = keras.layers.GlobalAveragePooling2D()(found["last_map"])
+    if embedding is not None:
+        found.setdefault("embedding", embedding)
+    return Tapped(logits, found, layers, norms, head, logits is not model.outputs[0])
+
+
+def _output_of(model, name: str):
+    names = [layer.name for layer in model.layers]
+    if name not in names:
+        inside = [x.name for x in model.layers if name in _names_inside(x)]
+        hint = [f" It is inside the model {x!r}, which is one layer." for x in inside]
+        raise ValueError(
+            f"The model has no such layer.{''.join(hint)} Expected one of "
+            f"{', '.join(names)}. Received: {name!r}."
+        )
+    tensor = model.get_layer(name).output
+    if not isinstance(tensor, keras.KerasTensor) or len(tensor.shape) not in (2, 4):
+        raise ValueError(
+            "A tap is one map [B, H, W, C] or one vector [B, D]. Expected a layer with "
+            f"such an output. Received: {name!r} with {tensor}."
+        )
+    return tensor
+
+
+def _names_inside(layer) -> list[str]:
+    """Names of the layers that a model inside a model has."""
+    return [inner.name for inner in getattr(layer, "layers", ())]
+
+
+def _last_of_each_resolution(model) -> dict[str, str]:
+    """Layer names by stage; sizes that round to one halving are one resolution."""
+    height = model.inputs[0].shape[1]
+    last = {}  # number of halvings -> layer name
+    for layer in model.layers:
+        tensor = layer.output
+        is_map = isinstance(tensor, keras.KerasTensor) and len(tensor.shape) == 4
+        if not is_map or isinstance(layer, _NO_STAGES):
+            continue
+        if None not in tensor.shape[1:3] and min(tensor.shape[1:3]) > 1:
+            last[round(math.log2(height / tensor.shape[1]))] = layer.name
+    return {f"stage{i}": last[n] for i, n in enumerate(sorted(last), 1)}
+
+
+def _producer(tensor):
+    """The layer or operation that made a tensor, and the tensors that it got."""
+    operation, node, _ = tensor._keras_history
+    # Not operation.input: a layer that is used twice has several.
+    return operation, operation._inbound_nodes[node].input_tensors
+
+
+def _before(tensor, activation, layer_type):
+    """What the activation that made the tensor has got; the tensor without one."""
+    operation, inputs = _producer(tensor)
+    if isinstance(operation, layer_type):
+        return inputs[0]
+    if getattr(operation, "activation", None) is not activation:
+        return tensor
+    if isinstance(operation, keras.layers.Activation):
+        return inputs[0]
+    return BeforeActivation(operation)(*inputs)
+
+
+def _before_relu(tensor):
+    return _before(tensor, keras.activations.relu, keras.layers.ReLU)
+
+
+def _logits(output):
+    return _before(output, keras.activations.softmax, keras.layers.Softmax)
+
+
+def _head(logits):
+    """The layer that made the logits of one vector, and this vector; or None, None."""
+    operation, inputs = _producer(logits)
+    while _is_linear(operation):
+        operation, inputs = _producer(inputs[0])
+    is_layer = isinstance(operation, keras.layers.Layer)
+    if not is_layer or isinstance(operation, keras.Model) or len(inputs) != 1:
+        return None, None
+    return (operation, inputs[0]) if len(inputs[0].shape) == 2 else (None, None)
+
+
+def _is_linear(operation) -> bool:
+    linear = getattr(operation, "activation", None) is keras.activations.linear
+    return linear and isinstance(operation, keras.layers.Activation)

@@ -1,0 +1,235 @@
+"""Any Keras model as a net: logits instead of probabilities, and taps by name."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+from absl import logging
+from keras import ops
+
+from nets import found_taps
+from nets import scaling as scaling_lib
+from nets.base import Net, check_float
+from nets.taps import Output, TapSpec
+
+
+@keras.saving.register_keras_serializable(package="nets")
+class WrappedNet(Net):
+    """A Keras model of images, with what the methods and scripts ask of a net.
+
+    The model is shared, not copied: training the net trains the model. It keeps its
+    own precision.
+
+    Args:
+        model: built, of one image. Functional and Sequential models have taps; one of
+            our nets keeps its own; others have none.
+        taps: tap name -> name of a layer, whose output it is; None takes the last layer
+            of every resolution (`found_taps.find`).
+        image_shape: (H, W, C) of the images; None takes that of the model. Images of
+            another size are resized to the model's, grey ones repeated to RGB.
+        mean: per channel, of pixels in [0, 1], by which the images are normalised; None
+            means 0, or for one of our nets its own.
+        std: per channel; None means 1, or its own.
+        scaling: what the model expects, one of `scaling.SCALINGS`; one of our nets says
+            so itself.
+        probabilities: whether the model returns probabilities although no softmax is
+            found in its graph; None looks at what it computes.
+        **kwargs: of `keras.Model`.
+
+    Attributes:
+        model: the Keras model.
+        tap_layers: tap name -> name of the layer whose output it is.
+        notes: what was found that a user should know.
+
+    Raises:
+        ValueError: the model is not one of images with one vector as output, or a layer
+            or the scaling is unknown.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        taps: Mapping[str, str] | None = None,
+        *,
+        image_shape=None,
+        mean=None,
+        std=None,
+        scaling: str = "normalised",
+        probabilities: bool | None = None,
+        **kwargs,
+    ):
+        shape, num_classes = _shapes(model, image_shape)
+        # The model casts by itself: pixels of 0 to 255 do not survive half precision.
+        kwargs = {"name": model.name, **kwargs, "dtype": model.dtype_policy}
+        kwargs["autocast"] = False
+        scale = {"mean": mean, "std": std}
+        if isinstance(model, Net) and mean is None:
+            scale = {"mean": model.mean, "std": model.std}
+        super().__init__(num_classes, image_shape or shape, stride=1, **scale, **kwargs)
+        self.model, self.model_shape = model, shape
+        self.scaling = scaling_lib.check_scaling(scaling)
+        self.notes, self.tap_layers, self._specs = (), {}, {}
+        self.tapped = self.untapped = self.head = None
+        if isinstance(model, Net):
+            _check_without_layers(taps, "One of our nets has taps of its own.")
+            self._specs, self.head = model.tap_specs, model.head
+        elif found_taps.has_graph(model):
+            self._find_taps(taps)
+        else:
+            _check_without_layers(taps, "The layers of a subclassed model are unknown.")
+        self.probabilities = probabilities
+        if probabilities is None:
+            self.probabilities = self._returns_probabilities()
+        if self.probabilities:
+            self.notes += (
+                f"{model.name} returns probabilities; their logarithm counts",
+            )
+        self.build((None, *self.image_shape))
+
+    def _find_taps(self, taps) -> None:
+        found = found_taps.find(self.model, taps)
+        self.tap_layers, self.head = found.layers, found.head
+        self.tapped = keras.Model(
+            self.model.inputs, {"logits": found.logits, **found.taps}, name="tapped"
+        )
+        # A tap may need a second computation, which one who wants none is spared.
+        self.untapped = keras.Model(self.model.inputs, found.logits, name="untapped")
+        if found.has_softmax:
+            self.notes += (f"{self.model.name} ends in a softmax: its input counts",)
+        named = ", ".join(f"{tap} = {name}" for tap, name in self.tap_layers.items())
+        self.notes += () if taps else (f"taps of {self.model.name}: {named}",)
+        height = self.model_shape[0]
+        self._specs = {
+            name: TapSpec(
+                tuple(x.shape[1:]),
+                height // x.shape[1] if len(x.shape) == 4 else height,
+                found.norms.get(name),
+            )
+            for name, x in found.taps.items()
+        }
+
+    def _returns_probabilities(self) -> bool:
+        """Whether outputs for some noise are positive and add up to one."""
+        noise = np.random.default_rng(0).normal(size=(4, *self.image_shape))
+        output = np.asarray(self(ops.cast(noise, "float32")))
+        sums = output.astype(np.float64).sum(axis=-1)
+        return bool(np.all(output >= 0) and np.allclose(sums, 1.0, atol=1e-2))
+
+    def build(self, input_shape):
+        """Nothing: the model is built."""
+        del input_shape
+        self.built = True
+
+    def call(self, images, training=False, with_taps=False):
+        """As `Net.call`; the taps of a model without a graph are empty."""
+        check_float(images)
+        logits, taps = self._forward(images, training, with_taps)
+        if self.probabilities:
+            tiny = np.finfo(np.float32).tiny
+            logits = ops.log(ops.maximum(ops.cast(logits, "float32"), tiny))
+        return Output(logits, taps) if with_taps else logits
+
+    def _forward(self, images, training, with_taps):
+        images = self._as_the_model_expects(images)
+        if isinstance(self.model, Net):
+            return self.model(images, training=training, with_taps=True)
+        if self.tapped is None or not with_taps:
+            model = self.untapped or self.model
+            return model(images, training=training), {}
+        taps = dict(self.tapped(images, training=training))
+        return taps.pop("logits"), taps
+
+    def _as_the_model_expects(self, images):
+        model = self.model
+        scaling = (model.mean, model.std) if isinstance(model, Net) else self.scaling
+        images = scaling_lib.rescale(images, self.mean, self.std, scaling)
+        return scaling_lib.resize(images, self.model_shape)
+
+    @property
+    def tap_specs(self) -> dict[str, TapSpec]:
+        """Static facts of every tap, by name; empty for models without a graph."""
+        return dict(self._specs)
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        config = super().get_config()
+        del config["num_classes"], config["input_shape"]
+        return {
+            **config,
+            "model": keras.saving.serialize_keras_object(self.model),
+            "taps": dict(self.tap_layers) or None,
+            "image_shape": tuple(self.image_shape),
+            "scaling": self.scaling,
+            "probabilities": self.probabilities,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """The net again, with fresh weights."""
+        config = dict(config)
+        model = keras.saving.deserialize_keras_object(config.pop("model"))
+        return cls(model, **config)
+
+
+def wrap(model: keras.Model, taps: Mapping[str, str] | None = None, **options) -> Net:
+    """A Keras model as a teacher or student of any method.
+
+    What it finds, such as a softmax at the end, it logs.
+
+    Args:
+        model: built; one of our nets is returned as it is, unless there are options.
+        taps: tap name -> layer name, as in {"stage1": "block2_out"}.
+        **options: `image_shape`, `mean`, `std`, `scaling`, `probabilities` of
+            `WrappedNet`.
+
+    Raises:
+        ValueError: as `WrappedNet`.
+    """
+    if isinstance(model, Net) and not taps and not options:
+        return model
+    net = WrappedNet(model, taps, **options)
+    for note in net.notes:
+        logging.warning("%s", note)
+    return net
+
+
+def seen_by(teacher: Net, student: Net) -> Net:
+    """The teacher, for images of the student's size and normalisation."""
+
+    def of(net):
+        return tuple(net.image_shape), tuple(net.mean), tuple(net.std)
+
+    if of(teacher) == of(student):
+        return teacher
+    shape, mean, std = of(student)
+    return WrappedNet(teacher, image_shape=shape, mean=mean, std=std)
+
+
+def _check_without_layers(taps, reason: str) -> None:
+    if taps:
+        raise ValueError(
+            f"{reason} Expected a Functional or Sequential model where taps are named "
+            f"by layers. Received: taps={dict(taps)}."
+        )
+
+
+def _shapes(model, image_shape) -> tuple[tuple, int]:
+    """(H, W, C) that the model computes on, and its number of outputs."""
+    if isinstance(model, Net):
+        return model.image_shape, model.num_classes
+    shape = getattr(model, "input_shape", None)
+    if shape is None and image_shape is not None:
+        shape = (None, *image_shape)
+    if isinstance(shape, tuple) and len(shape) == 4 and None in shape[1:3]:
+        shape = (None, *image_shape[:2], shape[3]) if image_shape else shape
+    output = getattr(model, "output_shape", None)
+    if output is None and shape is not None:
+        output = tuple(model(np.zeros((1, *shape[1:]), np.float32)).shape)
+    is_image = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:]
+    if not is_image or not isinstance(output, tuple) or len(output) != 2:
+        raise ValueError(
+            "The model is not one that classifies images. Expected an input (None, H, "
+            "W, C), or image_shape=(H, W, C) for one of any size, and an output (None, "
+            f"num_classes). Received: model {model.name!r} from {shape} to {output}."
+        )
+    return tuple(shape[1:]), output[-1]
