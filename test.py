@@ -12,26 +12,38 @@ import pathlib
 from absl import flags
 
 import dataloader
-from nets import profile, saving
-from op_utils import command_line, evaluation, files, metrics, option_flags, report
+from nets import given, profile
+from op_utils import (
+    command_line,
+    evaluation,
+    files,
+    metrics,
+    option_flags,
+    report,
+    user_code,
+)
 
-option_flags.define(only=("dataset", "data_dir", "teacher_checkpoint"))
+SHARED = ("dataset", "data_dir", "teacher_checkpoint", "teacher_scaling", "imports")
+option_flags.define(only=SHARED)
 flags.DEFINE_string("checkpoint", "", "The net to evaluate, a .keras file.")
+flags.DEFINE_string("scaling", "", "As --teacher_scaling, of the --checkpoint.")
 flags.DEFINE_string(
     "output", "", "JSON file for the figures. Default: beside the checkpoint."
 )
 
 
-def load(path: str, dataset: dataloader.Dataset):
+def load(path: str, scaling: str, role: str, dataset: dataloader.Dataset):
     """A net that fits the data set, in the precision it was trained in."""
-    net = saving.load(path)
-    evaluation.check_fits(net, dataset.num_classes, dataset.input_shape, path)
+    source = given.Given(role, file=path, scaling=scaling)
+    shape, scale = dataset.input_shape, {"mean": dataset.mean, "std": dataset.std}
+    net = given.build(source, dataset.num_classes, shape, **scale)
+    evaluation.check_fits(net, dataset.num_classes, shape, path)
     return net
 
 
 def measure(path: str, teacher_path: str, dataset: dataloader.Dataset) -> dict:
     """All figures of the net at `path` on the data set's test split."""
-    net = load(path, dataset)
+    net = load(path, flags.FLAGS.scaling, "", dataset)
     split = {"test": dataset.test}
     evaluator = evaluation.Evaluator(split, dataloader.eval_batches, net.mean, net.std)
     logits, labels = evaluator.logits(net), dataset.test.labels
@@ -42,7 +54,7 @@ def measure(path: str, teacher_path: str, dataset: dataloader.Dataset) -> dict:
         ),
     }
     if teacher_path:
-        teacher = load(teacher_path, dataset)
+        teacher = load(teacher_path, flags.FLAGS.teacher_scaling, "teacher", dataset)
         teacher_logits = evaluation.Evaluator(
             split, dataloader.eval_batches, teacher.mean, teacher.std
         ).logits(teacher)
@@ -70,6 +82,7 @@ def main() -> None:
             "the figures would overwrite something else. Expected a new .json file or "
             f"one of an earlier evaluation. Received: --output={output}."
         )
+    user_code.load(flags.FLAGS.imports)
     dataset = dataloader.load(
         flags.FLAGS.dataset, option_flags.path("data_dir") or None
     )

@@ -16,7 +16,7 @@ from absl import flags
 import dataloader
 import distiller
 import nets
-from nets import profile, saving
+from nets import given, profile, saving
 from op_utils import command_line, evaluation, option_flags, outcome
 from op_utils.best_net import BestNet
 from op_utils.metrics_table import MetricsTable
@@ -36,32 +36,39 @@ def canonical(settings: Options) -> Options:
     names = {
         "distiller": method.name,
         "hparam": method.settings,
-        "student": nets.canonical_name(settings.student),
+        "student": given.canonical_name(settings.student),
     }
     if settings.task_weight is None:
         names["task_weight"] = method.task_weight
+    if given.is_file(settings.teacher) and not settings.teacher_checkpoint:
+        settings = dataclasses.replace(settings, teacher_checkpoint=settings.teacher)
     if method.uses_teacher and not settings.teacher_checkpoint:
-        names["teacher"] = nets.canonical_name(settings.teacher)
+        names["teacher"] = given.canonical_name(settings.teacher)
     return dataclasses.replace(settings.with_teacher_of(method), **names)
 
 
-def build_net(name: str, settings: Options, data, seed: int, scale_of=None):
-    """A fresh net for these data, which are scaled as for the net `scale_of`."""
-    scale_of = scale_of or data.dataset
-    return nets.build(
-        name,
-        data.dataset.num_classes,
-        data.dataset.input_shape,
-        mean=scale_of.mean,
-        std=scale_of.std,
+def build_net(source: dict, settings: Options, data, seed: int, scale_of=None):
+    """A net for these data, which are scaled as for the net `scale_of`."""
+    source, dataset = given.Given(**source), data.dataset
+    net = given.build(
+        source,
+        dataset.num_classes,
+        dataset.input_shape,
+        mean=(scale_of or dataset).mean,
+        std=(scale_of or dataset).std,
         dtype=settings.precision,
         seed=seed,
     )
+    evaluation.check_fits(net, dataset.num_classes, dataset.input_shape, source.origin)
+    return net
 
 
 def build_pair(settings: Options, data, teacher):
-    """A fresh student and the method for it and this teacher (None: no teacher)."""
-    student = build_net(settings.student, settings, data, settings.seed, teacher)
+    """The student, the teacher as it sees the student's images, and their method."""
+    source = settings.net("student")
+    student = build_net(source, settings, data, settings.seed, teacher)
+    if teacher is not None:
+        teacher = nets.seen_by(teacher, student)
     keras.utils.set_random_seed(settings.seed)  # for the method's own layers
     method = distiller.resolve(settings.distiller, settings.hparam)
     spec = distiller.DataSpec(
@@ -71,32 +78,25 @@ def build_pair(settings: Options, data, teacher):
         batch_size=settings.batch_size,
     )
     teacher_taps = {} if teacher is None else teacher.tap_specs
-    return student, method.build(student.tap_specs, teacher_taps, spec)
-
-
-def load_teacher(path, settings: Options, data):
-    """A trained teacher, in this run's precision."""
-    teacher, dataset = saving.load(path, dtype=settings.precision), data.dataset
-    evaluation.check_fits(teacher, dataset.num_classes, dataset.input_shape, path)
-    return teacher
+    return student, teacher, method.build(student.tap_specs, teacher_taps, spec)
 
 
 def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
     """Trains what the settings say and returns the finished run's folder."""
     data = dataloader.prepare(**settings.data())
     teacher = None
-    if settings.teacher_checkpoint:
-        teacher = load_teacher(settings.teacher_checkpoint, settings, data)
-    elif settings.teacher:
+    if settings.uses_teacher:
         seed = settings.fresh_teacher_seed
-        teacher = build_net(settings.teacher, settings, data, seed)
+        teacher = build_net(settings.net("teacher"), settings, data, seed)
     # What is wrong shows here, before anything is written or trained for hours.
-    student, method = build_pair(settings, data, teacher)
-    is_teacher_first = settings.teacher and not method.trains_teacher
+    student, teacher, method = build_pair(settings, data, teacher)
+    is_ready = settings.has_trained_teacher or method.trains_teacher
+    is_teacher_first = settings.uses_teacher and not is_ready
     if is_teacher_first:
         settings.for_teacher().rates(data.steps_per_epoch)
     if role == "student":
         option_flags.print_notes(settings, method.phases(), data.is_augmented)
+        given.print_notes(teacher=teacher, student=student)
     settings = settings.without_unused(method.phases(), data.is_augmented)
     recipe = settings.recipe(data.steps_per_epoch, student.mean, student.std)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
@@ -108,8 +108,8 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
         np.savetxt(folder.indices, data.indices, fmt="%d")
         if is_teacher_first:
             path = train(settings.for_teacher(), role="teacher", wait=True).student
-            teacher = load_teacher(path, settings, data)
-            student, method = build_pair(settings, data, teacher)
+            teacher = build_net(given.of_file(path), settings, data, seed)
+            student, teacher, method = build_pair(settings, data, teacher)
         evaluator = evaluation.Evaluator(
             data.splits, dataloader.eval_batches, student.mean, student.std
         )
@@ -138,7 +138,7 @@ def main() -> None:
     """Runs what the flags say."""
     if flags.FLAGS.list:
         print("\n\n".join(str(method) for method in distiller.describe()))
-        print("\nnets:", ", ".join(nets.names()))
+        print("\nnets:", ", ".join((*nets.names(), *given.OTHERS)))
         print("\ndata sets:", ", ".join(dataloader.names()))
         return
     train(canonical(option_flags.read()))

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from op_utils import user_code
 from op_utils.options import (
+    FILES,
     ONLY_WITH_AUGMENTATION,
     ONLY_WITH_INIT,
     ONLY_WITH_TEACHER,
+    TEACHER_MODEL,
     Options,
 )
 
-_PATHS = ("train_dir", "data_dir", "teacher_checkpoint")
+_PATHS = ("train_dir", "data_dir", *FILES, "teacher")
 
 
 class _FloatTupleParser(flags.ArgumentParser):
@@ -50,7 +53,7 @@ def define(only: tuple[str, ...] | None = None) -> None:
         if only is not None and name not in only:
             continue
         if field.metadata["choices"]:
-            words += f" One of: {', '.join(field.metadata['choices'])}."
+            words += f" One of: {', '.join(filter(None, field.metadata['choices']))}."
         if field.type == tuple[str, ...]:
             flags.DEFINE_multi_string(name, list(field.default), words)
         elif field.type == tuple[float, ...]:
@@ -67,8 +70,9 @@ def define(only: tuple[str, ...] | None = None) -> None:
 def read() -> Options:
     """The options that the parsed flags give."""
     values = {f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(Options)}
-    values["hparam"] = tuple(values["hparam"])
+    values |= {name: tuple(values[name]) for name in ("hparam", "imports")}
     values |= {name: path(name) for name in _PATHS}
+    user_code.load(values["imports"])
     return Options(**values)
 
 
@@ -92,10 +96,12 @@ def print_notes(options: Options, phases: Sequence, is_augmented: bool) -> None:
                 print(f"note: --{name} has no effect with {reason}")
 
     if not options.uses_teacher:
-        note(("teacher", "teacher_checkpoint"), f"--distiller={options.distiller}")
-        note(ONLY_WITH_TEACHER, f"--distiller={options.distiller}")
-    elif options.teacher_checkpoint:
-        note(("teacher", *ONLY_WITH_TEACHER), "--teacher_checkpoint")
+        names = ("teacher", "teacher_checkpoint", *TEACHER_MODEL, *ONLY_WITH_TEACHER)
+        note(names, f"--distiller={options.distiller}")
+    elif options.has_trained_teacher:
+        by_file = flags.FLAGS["teacher_checkpoint"].present
+        note(("teacher",) if by_file else (), "--teacher_checkpoint")
+        note(ONLY_WITH_TEACHER, "a trained teacher")
     elif any(phase.trains_teacher for phase in phases):
         reason = f"--distiller={options.distiller}: its teacher starts with the student"
         note(ONLY_WITH_TEACHER, reason)

@@ -10,6 +10,9 @@ from collections.abc import Callable
 
 from op_utils.recipe import Recipe, learning_rates
 
+# What Keras models expect of their images, see nets/scaling.py; "" is not said.
+SCALINGS = ("", "pixels", "unit", "normalised", "tf", "torch", "caffe")
+
 
 @dataclasses.dataclass(frozen=True)
 class _Range:
@@ -80,11 +83,34 @@ class Options:
     pad_mode: str = _option(
         "zero", "How images are padded before a crop.", choices=("zero", "reflect")
     )
-    teacher: str = _option("resnet20", "The teacher net, if it is to be trained.")
-    teacher_checkpoint: str = _option("", "A trained teacher, a .keras file.")
+    teacher: str = _option(
+        "resnet20",
+        "The teacher: a net that is trained first, keras.applications.NAME or "
+        "keras.applications.NAME/SIZE, or a trained model, a .keras file.",
+    )
+    teacher_checkpoint: str = _option(
+        "", "A trained teacher, a .keras file; the same as --teacher=FILE."
+    )
+    teacher_taps: str = _option(
+        "", "Of a Keras model: tap=LAYER,..., such as stage1=block2_out,stage2=out."
+    )
+    teacher_scaling: str = _option(
+        "", "How the model of a .keras file wants pixels.", choices=SCALINGS
+    )
+    teacher_weights: str = _option(
+        "", "Of keras.applications: none, imagenet, or a file; none is trained first."
+    )
     teacher_epochs: int = _option(60, "Epochs of the teacher's training.", check=_COUNT)
     teacher_seed: int = _option(0, "Seed of the teacher's training.", check=_SEED)
-    student: str = _option("resnet8", "The student net.")
+    student: str = _option(
+        "resnet8", "The student: as --teacher; a .keras file's weights are its start."
+    )
+    student_taps: str = _option("", "As --teacher_taps.")
+    student_scaling: str = _option("", "As --teacher_scaling.", choices=SCALINGS)
+    student_weights: str = _option("", "As --teacher_weights.")
+    imports: tuple[str, ...] = _option(
+        (), "A Python file or module with classes that a .keras file names."
+    )
     distiller: str = _option("Soft_logits", "Method, or a sum such as VID+Soft_logits.")
     hparam: tuple[str, ...] = _option(
         (), "A method's hyperparameter, name=value; may be given again and again."
@@ -163,14 +189,33 @@ class Options:
             values |= _defaults("decay_points", "decay_rate")
         if not self.momentum:
             values |= _defaults("nesterov")
-        if self.teacher_checkpoint:  # Its content counts, not where it lies.
-            values["teacher_checkpoint"] = file_digest(self.teacher_checkpoint)
+        for name in FILES:  # Their content counts, not where they lie.
+            if self._is_file(name):
+                values[name] = file_digest(values[name])
         return json.loads(json.dumps(values))
+
+    def _is_file(self, name: str) -> bool:
+        value = getattr(self, name)
+        if name.endswith("_weights"):
+            return value not in (*FRESH, "imagenet")
+        return value.endswith(".keras") or (name == "teacher_checkpoint" and value)
 
     @property
     def uses_teacher(self) -> bool:
         """Whether these settings name a teacher."""
         return bool(self.teacher or self.teacher_checkpoint)
+
+    @property
+    def has_trained_teacher(self) -> bool:
+        """Whether the teacher comes with its weights."""
+        return bool(self.teacher_checkpoint) or self.teacher_weights not in FRESH
+
+    def net(self, role: str) -> dict:
+        """Keyword arguments of `nets.given.Given` for the teacher or the student."""
+        names = ("taps", "scaling", "weights")
+        given = {name: getattr(self, f"{role}_{name}") for name in names}
+        file = self.teacher_checkpoint if role == "teacher" else ""
+        return {"role": role, "name": getattr(self, role), "file": file, **given}
 
     @property
     def fresh_teacher_seed(self) -> int:
@@ -221,14 +266,21 @@ class Options:
         """A folder name from the settings: the same command finds the same folder."""
         text = json.dumps(self.config(), sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:8]
-        dataset = re.sub(r"[^\w.]+", "_", self.dataset)  # some have "/" or ":"
-        return f"{parent}/{dataset}-{self.student}-{self.distiller}-{key}"
+        # Some have "/" or ":"; of a student's file, its name is enough.
+        student = (
+            pathlib.PurePath(self.student).stem
+            if self._is_file("student")
+            else (self.student)
+        )
+        dataset, student = (
+            re.sub(r"[^\w.]+", "_", name) for name in (self.dataset, student)
+        )
+        return f"{parent}/{dataset}-{student}-{self.distiller}-{key}"
 
     def without_teacher(self) -> "Options":
         """The same settings with those of a teacher left out."""
-        return dataclasses.replace(
-            self, **_defaults(*ONLY_WITH_TEACHER), teacher="", teacher_checkpoint=""
-        )
+        names = (*ONLY_WITH_TEACHER, "teacher_checkpoint", *TEACHER_MODEL)
+        return dataclasses.replace(self, **_defaults(*names), teacher="")
 
     def without_unused(self, phases, is_augmented: bool) -> "Options":
         """The same settings with those left out that decide nothing in this run.
@@ -253,17 +305,17 @@ class Options:
         """
         if not method.uses_teacher:
             return self.without_teacher()
-        if method.trains_teacher and self.teacher_checkpoint:
+        if method.trains_teacher and self.has_trained_teacher:
+            name = "checkpoint" if self.teacher_checkpoint else "weights"
             raise ValueError(
                 f"--distiller={method.name} trains teacher and student together, both "
                 "from fresh weights. Expected --teacher=NET instead of a trained one. "
-                f"Received: --teacher_checkpoint={self.teacher_checkpoint}."
+                f"Received: --teacher_{name}={getattr(self, f'teacher_{name}')}."
             )
-        if method.trains_teacher:
-            return dataclasses.replace(self, **_defaults(*ONLY_WITH_TEACHER))
-        if self.teacher_checkpoint:
-            path = self.teacher_checkpoint
-            return dataclasses.replace(self.without_teacher(), teacher_checkpoint=path)
+        if method.trains_teacher or self.has_trained_teacher:
+            unused = dataclasses.replace(self, **_defaults(*ONLY_WITH_TEACHER))
+            no_net = {"teacher": ""} if self.teacher_checkpoint else {}
+            return dataclasses.replace(unused, **no_net)
         return self
 
     def for_teacher(self) -> "Options":
@@ -271,6 +323,9 @@ class Options:
         options = dataclasses.replace(
             self.without_teacher(),
             student=self.teacher,
+            student_taps=self.teacher_taps,
+            student_scaling="",
+            student_weights="",
             epochs=self.teacher_epochs,
             seed=self.teacher_seed,
             warmup_epochs=min(self.warmup_epochs, self.teacher_epochs / 2),
@@ -285,6 +340,9 @@ class Options:
         )
 
 
+FRESH = ("", "none")  # of *_weights: there are none
+FILES = ("teacher_checkpoint", "teacher_weights", "student", "student_weights")
+TEACHER_MODEL = ("teacher_taps", "teacher_scaling", "teacher_weights")
 ONLY_WITH_TEACHER = ("teacher_epochs", "teacher_seed")
 ONLY_WITH_INIT = ("init_epochs", "init_learning_rate")
 ONLY_WITH_AUGMENTATION = ("pad_mode", "augmentation_period")
@@ -298,8 +356,9 @@ def _check(field: dataclasses.Field, value) -> None:
     """Raises ValueError unless the value is in the field's range."""
     check, choices = field.metadata["check"], field.metadata["choices"]
     if choices and value not in choices:
+        known = ", ".join(filter(None, choices))
         raise ValueError(
-            f"--{field.name} is not known. Expected one of {', '.join(choices)}. "
+            f"--{field.name} is not known. Expected one of {known}. "
             f"Received: --{field.name}={value}."
         )
     for number in value if isinstance(value, tuple) else (value,):

@@ -1,0 +1,42 @@
+"""Python files of the user, imported so that Keras knows the classes in them."""
+
+import importlib
+import importlib.util
+import pathlib
+import sys
+from collections.abc import Sequence
+
+
+def load(names: Sequence[str]) -> None:
+    """Imports modules once.
+
+    Args:
+        names: of files, "my_nets.py", or of modules that Python finds, "package.nets".
+
+    Raises:
+        ValueError: there is no such file or module, or it fails.
+    """
+    for name in names:
+        try:
+            _load_file(name) if name.endswith(".py") else importlib.import_module(name)
+        except Exception as error:  # The user's code may raise anything.
+            raise ValueError(
+                "A module of yours cannot be imported. Expected a Python file or "
+                f"module that runs. Received: --imports={name} "
+                f"({type(error).__name__}: {error})."
+            ) from error
+
+
+def _load_file(path: str) -> None:
+    name = pathlib.Path(path).stem  # by which a .keras file knows its classes
+    loaded = sys.modules.get(name)
+    if loaded is not None:
+        if (
+            pathlib.Path(loaded.__file__ or "").resolve()
+            != pathlib.Path(path).resolve()
+        ):
+            raise ImportError(f"there is another module {name!r}; rename the file")
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
