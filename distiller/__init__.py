@@ -1,12 +1,14 @@
 """Distillation methods: what a student learns from a teacher."""
 
 from distiller.base import DataSpec, Distiller, Phase
+from distiller.keras_model import DistillationModel
 from distiller.registry import canonical, names
 from distiller.specs import Description, Spec, build, describe, resolve
 
 __all__ = [
     "DataSpec",
     "Description",
+    "DistillationModel",
     "Distiller",
     "Phase",
     "Spec",

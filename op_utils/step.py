@@ -63,17 +63,32 @@ class Step:
         task_weight: weight of the label cross-entropy where the phase names none;
             None takes the method's.
         xla: compile forward and backward with XLA.
+        task_loss: (labels, logits) -> scalar; the label cross-entropy by default.
+        observe: called in the graph with (batch, student output), to update metrics.
     """
 
     def __init__(
-        self, *, method, phase, student, teacher, optimizer, task_weight, xla=False
+        self,
+        *,
+        method,
+        phase,
+        student,
+        teacher,
+        optimizer,
+        task_weight,
+        xla=False,
+        task_loss=cross_entropy,
+        observe=None,
     ):
         self.method, self.phase = phase.method or method, phase
         self.student, self.teacher = student, teacher
         self.optimizer = optimizer
+        self.task_loss, self.observe = task_loss, observe
         weights = (phase.task_weight, task_weight, method.task_weight)
         self.task_weight = next(w for w in weights if w is not None)
-        self._compiled = tf.function(self._gradients, jit_compile=xla or None)
+        self._compiled = tf.function(
+            self._gradients, jit_compile=xla or None, autograph=False
+        )
 
     def __call__(self, batch: dict, rate: tf.Tensor) -> dict[str, tf.Tensor]:
         """Updates all variables of the phase.
@@ -116,6 +131,8 @@ class Step:
         metrics = {"loss": loss, **{f"loss/{k}": v for k, v in terms.items()}}
         if task is not None:
             metrics["loss/task"] = task
+        if self.observe is not None:
+            self.observe(batch, student_output)
         if phase.trains_student:
             hits = tf.argmax(student_output.logits, 1, tf.int32) == batch["label"]
             metrics["accuracy"] = tf.reduce_mean(tf.cast(hits, tf.float32))
@@ -164,7 +181,7 @@ class Step:
     def _task(self, batch, student_output, teacher_output):
         if not self.task_weight:
             return None
-        task = cross_entropy(batch["label"], student_output.logits)
+        task = self.task_loss(batch["label"], student_output.logits)
         if self.phase.trains_teacher:
-            task += cross_entropy(batch["label"], teacher_output.logits)
+            task += self.task_loss(batch["label"], teacher_output.logits)
         return self.task_weight * task

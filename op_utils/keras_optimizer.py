@@ -1,0 +1,40 @@
+"""Any Keras optimizer where a step expects `op_utils.optimizer.SGD`."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+
+class KerasOptimizer:
+    """A Keras optimizer that updates by its own learning rate.
+
+    Args:
+        optimizer: not yet built, or built for these variables.
+        variables: everything that may get a gradient, in a fixed order.
+        l2: weight decay inside the gradient, as `optimizer.SGD` has it; Keras' own
+            `weight_decay` is decoupled.
+    """
+
+    def __init__(self, optimizer: keras.optimizers.Optimizer, variables, l2: float = 0):
+        self.optimizer, self.trained, self.l2 = optimizer, tuple(variables), l2
+        optimizer.build(list(self.trained))
+
+    def scale(self, loss: tf.Tensor) -> tf.Tensor:
+        """The loss to differentiate."""
+        return self.optimizer.scale_loss(loss)
+
+    def unscale(self, value: tf.Tensor) -> tf.Tensor:
+        """Undoes `scale` for a gradient's norm."""
+        return value / self.optimizer.scale_loss(tf.constant(1.0))
+
+    def apply(self, gradients: Sequence, rate=None) -> None:
+        """Updates `trained` by gradients of the scaled loss (None: untouched)."""
+        del rate
+        pairs = zip(gradients, self.trained, strict=True)
+        pairs = [(g, v) for g, v in pairs if g is not None]
+        if not pairs:
+            return
+        decay = self.optimizer.scale_loss(tf.constant(float(self.l2)))
+        decayed = [g + decay * tf.convert_to_tensor(v) for g, v in pairs]
+        self.optimizer.apply(decayed, [v for _, v in pairs])
