@@ -39,7 +39,7 @@ def multiply_accumulates(model: keras.Model, image_shape=None) -> int:
             f"The cost of {model.name!r} depends on the size of the image. Expected "
             f"the argument image_shape=(H, W, C). Received: image_shape={image_shape}."
         )
-    forward = tf.function(lambda images: model(images, training=False))
+    forward = tf.function(lambda images: model(images, training=False), autograph=False)
     images = tf.TensorSpec([1, *image_shape], tf.float32)
     return _count(forward.get_concrete_function(images).graph)
 

@@ -70,7 +70,7 @@ class Evaluator:
         return float(np.median(speeds))
 
     def _compile(self, net):
-        @tf.function
+        @tf.function(autograph=False)
         def forward(images):
             images = step_lib.normalise(images, self._mean, self._std)
             return tf.cast(net(images, training=False), tf.float32)

@@ -70,7 +70,9 @@ class PhaseRun:
         """The function that runs n steps, and the totals that it adds to."""
         rates = tf.constant(self.rates)
 
-        @tf.function
+        # Nothing here is Python's control flow. AutoGraph, which would look for some in
+        # all functions that are called, takes seconds at every start.
+        @tf.function(autograph=False)
         def one_step(batch):
             return self.step(self._complete(batch), tf.gather(rates, self.counter))
 
@@ -79,11 +81,15 @@ class PhaseRun:
         may_overflow = ("gradient_norm",) if self.recipe.scale_loss else ()
         totals = Totals(sorted(traced.structured_outputs), may_overflow)
 
-        @tf.function
+        def counted_step(i):
+            totals.add(one_step(iterator.get_next()), self.counter)
+            self.counter.assign_add(1)
+            return (i + 1,)
+
+        @tf.function(autograph=False)
         def many_steps(n):
-            for _ in tf.range(n):
-                totals.add(one_step(next(iterator)), self.counter)
-                self.counter.assign_add(1)
+            start = tf.constant(0, tf.int64)
+            tf.while_loop(lambda i: i < n, counted_step, (start,))
             # A finite loss may leave, say, an infinite variance in a batch norm.
             return [tf.reduce_all(tf.math.is_finite(v)) for v in self._weights()]
 

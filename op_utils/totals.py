@@ -37,9 +37,10 @@ class Totals:
         """Adds one step's scalars; runs in the graph."""
         values = tf.stack([scalars[name] for name in self.names])
         is_bad = tf.reduce_any(self._watched & ~tf.math.is_finite(values))
-        if is_bad and self._bad_step < 0:
-            self._bad_step.assign(tf.cast(step, tf.int64))
-            self._bad_values.assign(values)
+        is_first = is_bad & (self._bad_step < 0)
+        bad_step = tf.where(is_first, tf.cast(step, tf.int64), self._bad_step)
+        self._bad_values.assign(tf.where(is_first, values, self._bad_values))
+        self._bad_step.assign(bad_step)
         finite = tf.where(tf.math.is_finite(values), values, tf.zeros_like(values))
         self._sums.assign_add(tf.stack([tf.cast(finite, tf.float64)] * 2))
         self._counts.assign_add([1, 1])
