@@ -57,13 +57,19 @@ def test_evaluation_agrees_with_training(teacher):
 @pytest.mark.parametrize(
     "flags",
     [
-        ("--distiller=VID+Soft_logits", "--hparam=VID.weight=0.5"),
-        ("--distiller=FitNet", "--hparam=variant=one_phase"),
-        ("--distiller=hint", "--init_epochs=1", "--schedule=step"),
-        ("--precision=mixed_bfloat16",),
-        ("--precision=mixed_float16", "--distiller=VID"),
-        ("--xla", "--distiller=AT"),
+        ("--distiller=VID+Soft_logits", "--hparam=VID.weight=0.5", "--xla"),
+        ("--distiller=hint", "--init_epochs=1", "--precision=mixed_float16"),
         ("--validation=0.2", "--evaluate_every=2", "--warmup_epochs=1"),
+        *(
+            pytest.param(flags, marks=pytest.mark.slow)
+            for flags in [
+                ("--distiller=FitNet", "--hparam=variant=one_phase"),
+                ("--distiller=hint", "--init_epochs=1", "--schedule=step"),
+                ("--precision=mixed_bfloat16",),
+                ("--precision=mixed_float16", "--distiller=VID"),
+                ("--xla", "--distiller=AT"),
+            ]
+        ),
     ],
     ids=lambda flags: " ".join(flags),
 )

@@ -120,6 +120,7 @@ def test_killed_and_resumed_is_the_same(finished, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_another_seed_starts_both_nets_anew(finished, tmp_path):
     other = command(tmp_path, seed=1, epochs=1).wait()
     assert other.code == 0, other.err

@@ -100,7 +100,7 @@ def tensors(outputs) -> list[tf.Tensor]:
 def compiled(case, jit=False) -> tuple:
     """The method, and functions of its phases that are compiled only once."""
     method = build(case, *nets())
-    return method, functions_of(method, tf.function(jit_compile=jit))
+    return method, functions_of(method, tf.function(jit_compile=jit, autograph=False))
 
 
 @functools.cache
@@ -194,7 +194,7 @@ def other_net(other) -> fakes.Net:
     return fakes.Net(**OTHER_NETS[other], seed=50)
 
 
-@every_case
+@every_case_variants_slow
 @pytest.mark.parametrize("other", OTHER_NETS)
 @pytest.mark.parametrize("swap", [False, True])
 def test_unequal_nets_work_or_are_refused(case, other, swap):
@@ -270,7 +270,15 @@ def degenerate_nets(dead) -> tuple[fakes.Net, fakes.Net]:
 
 
 @every_case
-@pytest.mark.parametrize("dead", [*DEGENERATE, "equal nets"])
+@pytest.mark.parametrize(
+    "dead",
+    [
+        "all",
+        "some",
+        "equal nets",
+        *(pytest.param(d, marks=pytest.mark.slow) for d in ("student's", "teacher's")),
+    ],
+)
 def test_degenerate_maps_in_a_batch_of_two_stay_finite(case, dead):
     student, teacher = (
         (nets()[0],) * 2 if dead == "equal nets" else degenerate_nets(dead)
@@ -279,7 +287,8 @@ def test_degenerate_maps_in_a_batch_of_two_stay_finite(case, dead):
     assert_finite(run(method, student, teacher, fakes.batch(2)))
 
 
-@every_case_variants_slow
+@pytest.mark.slow
+@every_case
 def test_degenerate_maps_stay_finite_under_xla(case):
     """XLA's roots and powers have other gradients at 0."""
     step_of(case, jit=True)  # which needs the variables as they are at the start

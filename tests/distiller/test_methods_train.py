@@ -1,7 +1,8 @@
 """Every method trains real nets by the trainer, and goes on exactly where it stopped.
 
 The pair is WResNet-10-2 -> resnet8 with unequal widths, but WResNet-10-1 -> resnet8 for
-methods that need equal ones. Images and nets are small: most of the time is tracing.
+methods that need equal ones. Most of the time is tracing, so that it is with tiny nets
+that a training is stopped and goes on; with the real ones, in the slow tests.
 """
 
 import dataclasses
@@ -26,10 +27,12 @@ from op_utils.interruption import Interrupted
 from op_utils.observer import Observer
 from op_utils.recipe import Recipe
 from op_utils.trainer import Trainer
+from tests import fakes
 from tests.cases import every_case_variants_slow
 
-WIDER, EQUAL, STUDENT = "WResNet-10-2", "WResNet-10-1", "resnet8"
-SIZE, BATCH_SIZE, NUM_CLASSES, IMAGE_SHAPE = 8, 4, 3, (16, 16, 3)
+WIDER, EQUAL, STUDENT, TINY = "WResNet-10-2", "WResNet-10-1", "resnet8", "tiny"
+SIZE, BATCH_SIZE = 8, 4
+NUM_CLASSES, IMAGE_SHAPE = fakes.NUM_CLASSES, (fakes.IMAGE_SIZE, fakes.IMAGE_SIZE, 3)
 PHASE_STEPS = 4  # two epochs
 STOPPED_AFTER = 3  # inside the second epoch
 RNG = np.random.default_rng(0)
@@ -77,8 +80,11 @@ def evaluate(net, check):
 
 def build_net(name, seed):
     """A net that finds class 0 likely: BSS attacks what both nets classify rightly."""
-    net = nets.build(name, NUM_CLASSES, IMAGE_SHAPE, seed=seed)
-    net.head.bias.assign([5.0, 0.0, 0.0])
+    if name == TINY:
+        net = fakes.Net(seed=seed)
+    else:
+        net = nets.build(name, NUM_CLASSES, IMAGE_SHAPE, seed=seed)
+    net.head.bias.assign([5.0] + [0.0] * (NUM_CLASSES - 1))
     return net
 
 
@@ -96,10 +102,12 @@ def build(case, student, teacher):
     return spec.build(student.tap_specs, taps, data)
 
 
-def make(case, folder, *observers, seed=0) -> Trainer:
+def make(case, is_tiny, folder, *observers, seed=0) -> Trainer:
     """A training in a folder; a seed gives it values that a restart must replace."""
     teacher_name = EQUAL if registry.method_class(case[0]).equal_widths else WIDER
-    student, teacher = build_net(STUDENT, seed), frozen_net(teacher_name)
+    teacher_name = TINY if is_tiny else teacher_name
+    student = build_net(TINY if is_tiny else STUDENT, seed)
+    teacher = frozen_net(teacher_name)
     keras.utils.set_random_seed(seed)
     method = build(case, student, teacher)
     if any(phase.trains_teacher for phase in method.phases()):
@@ -178,12 +186,12 @@ class Whole:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Case -> its `Whole`."""
+    """(case, whether the nets are tiny) -> its `Whole`."""
 
     @functools.cache
-    def run(case):
+    def run(case, is_tiny=False):
         starts = Starts()
-        trainer = make(case, tmp_path_factory.mktemp("whole"), starts)
+        trainer = make(case, is_tiny, tmp_path_factory.mktemp("whole"), starts)
         starts.student, teacher = trainer.student, trainer.teacher
         before = None if teacher is None else teacher.get_weights()
         trainer.run()
@@ -212,17 +220,18 @@ def test_training_changes_what_it_should(case, whole):
 
 
 @every_case_variants_slow
-def test_a_restart_in_each_phase_changes_no_bit(case, whole, tmp_path):
+@pytest.mark.parametrize("is_tiny", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_restart_in_each_phase_changes_no_bit(case, is_tiny, whole, tmp_path):
     """From what a process leaves that is killed there, other objects go on.
 
     Each goes on to the end of its phase, where the next one takes over.
     """
-    undisturbed = whole(case).trainer
+    undisturbed = whole(case, is_tiny).trainer
     for number in range(len(undisturbed.phases)):
         end = (number + 1) * PHASE_STEPS
         last = end == len(undisturbed.phases) * PHASE_STEPS
         folder = tmp_path / str(number)
-        trainer = make(case, folder, Stop(end), seed=1 + number)
+        trainer = make(case, is_tiny, folder, Stop(end), seed=1 + number)
         left = end - PHASE_STEPS + STOPPED_AFTER
         shutil.copytree(at(undisturbed, left), at(trainer, left))
         with pytest.raises(Interrupted):

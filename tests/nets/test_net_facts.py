@@ -11,9 +11,20 @@ import nets
 
 _DATA = pathlib.Path(__file__).parents[1] / "data" / "nets.json"
 FACTS = json.loads(_DATA.read_text())
-every_fact = pytest.mark.parametrize(
-    "fact", FACTS, ids=lambda fact: f"{fact['name']}-{fact['source'].split()[0]}"
-)
+# Tracing takes seconds for each of these nets; smaller ones of the families stay.
+LARGE = 400_000_000  # multiply-accumulates
+
+
+def _case(fact):
+    is_slow = fact["multiply_accumulates"] > LARGE or fact["name"] == "resnet110"
+    return pytest.param(
+        fact,
+        id=f"{fact['name']}-{fact['source'].split()[0]}",
+        marks=[pytest.mark.slow] if is_slow else [],
+    )
+
+
+every_fact = pytest.mark.parametrize("fact", list(map(_case, FACTS)))
 
 
 @functools.cache
