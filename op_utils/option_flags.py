@@ -99,9 +99,11 @@ def print_notes(options: Options, phases: Sequence, is_augmented: bool) -> None:
         names = ("teacher", "teacher_checkpoint", *TEACHER_MODEL, *ONLY_WITH_TEACHER)
         note(names, f"--distiller={options.distiller}")
     elif options.has_trained_teacher:
-        by_file = flags.FLAGS["teacher_checkpoint"].present
-        note(("teacher",) if by_file else (), "--teacher_checkpoint")
-        note(ONLY_WITH_TEACHER, "a trained teacher")
+        is_file = options.teacher_checkpoint
+        cause = "--teacher_checkpoint" if is_file else "--teacher_weights"
+        if flags.FLAGS["teacher_checkpoint"].present:
+            note(("teacher",), cause)
+        note(ONLY_WITH_TEACHER, cause)
     elif any(phase.trains_teacher for phase in phases):
         reason = f"--distiller={options.distiller}: its teacher starts with the student"
         note(ONLY_WITH_TEACHER, reason)

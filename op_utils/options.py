@@ -266,15 +266,12 @@ class Options:
         """A folder name from the settings: the same command finds the same folder."""
         text = json.dumps(self.config(), sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:8]
-        # Some have "/" or ":"; of a student's file, its name is enough.
-        student = (
-            pathlib.PurePath(self.student).stem
-            if self._is_file("student")
-            else (self.student)
-        )
-        dataset, student = (
-            re.sub(r"[^\w.]+", "_", name) for name in (self.dataset, student)
-        )
+        student = self.student
+        if self._is_file("student"):
+            student = pathlib.PurePath(student).stem
+        # Some have "/" or ":".
+        dataset = re.sub(r"[^\w.]+", "_", self.dataset)
+        student = re.sub(r"[^\w.-]+", "_", student)
         return f"{parent}/{dataset}-{student}-{self.distiller}-{key}"
 
     def without_teacher(self) -> "Options":

@@ -37,15 +37,15 @@ def parsed(*arguments):
     process = with_flags(ROUND_TRIP, *arguments)
     assert process.returncode == 0, process.stderr
     values = json.loads(process.stdout)
-    for name in ("hparam", "decay_points"):
+    for name in ("hparam", "imports", "decay_points"):
         values[name] = tuple(values[name])
     return Options(**values)
 
 
 def as_flags(values):
     for name, value in values.items():
-        if name == "hparam":
-            yield from (f"--hparam={x}" for x in value)
+        if name in ("hparam", "imports"):
+            yield from (f"--{name}={x}" for x in value)
         elif isinstance(value, tuple):
             yield f"--{name}={','.join(map(str, value))}"
         else:

@@ -26,6 +26,8 @@ RANGES = {
     "data_seed": ((0, 2**31 - 1), (-1, 2**31)),
     "augmentation_period": ((0, 7), (-1,)),
     "pad_mode": (("zero", "reflect"), ("", "Zero", "same")),
+    "teacher_scaling": (("", "unit", "torch"), ("Unit", "zoom")),
+    "student_scaling": (("", "pixels", "caffe"), ("Unit", "zoom")),
     "teacher_epochs": ((1, 300), (0, -1)),
     "teacher_seed": ((0, 2**31 - 1), (-1, 2**31)),
     "task_weight": ((None, 0.0, 2.5), (-0.1, NAN, INF)),
@@ -55,7 +57,10 @@ OTHERS = {
     if name not in (*FREE, "teacher_checkpoint")
 }
 ALWAYS_VALID = {"dataset", "data_dir", "train_dir", "teacher", "teacher_checkpoint"}
-ALWAYS_VALID |= {"student", "distiller", "hparam", "nesterov", "xla"}
+ALWAYS_VALID |= {"student", "distiller", "hparam", "nesterov", "xla", "imports"}
+ALWAYS_VALID |= {
+    f"{r}_{n}" for r in ("teacher", "student") for n in ("taps", "weights")
+}
 NAMES = {field.name for field in dataclasses.fields(Options)}
 
 
@@ -250,9 +255,10 @@ def test_no_student_starts_with_a_fresh_teachers_seed():
 
 
 STUDENTS_OWN = (
-    "student distiller hparam task_weight data_fraction epochs init_epochs "
-    "init_learning_rate seed"
+    "student student_taps student_scaling student_weights distiller hparam task_weight "
+    "data_fraction epochs init_epochs init_learning_rate seed"
 ).split()
+OF_TRAINED_TEACHERS = {"teacher_scaling", "teacher_weights"}
 
 
 def test_the_teachers_training():
@@ -263,7 +269,9 @@ def test_the_teachers_training():
     assert not teacher.uses_teacher
     assert teacher.train_dir.startswith("runs/teachers/cifar10-WRN-16-4-none-")
     shared = OTHERS.keys() - set(STUDENTS_OWN)
-    shared -= {"teacher", "teacher_epochs", "teacher_seed"}
+    shared -= {"teacher", "teacher_epochs", "teacher_seed", "teacher_taps"}
+    shared -= OF_TRAINED_TEACHERS
+    assert teacher.student_taps == OTHERS["teacher_taps"]
     for name in shared:
         assert getattr(teacher, name) == OTHERS[name], name
 
@@ -276,7 +284,9 @@ def test_the_teacher_does_not_depend_on_the_student(name):
     assert teacher.train_dir == Options().for_teacher().train_dir
 
 
-@pytest.mark.parametrize("name", sorted(OTHERS.keys() - set(STUDENTS_OWN)))
+@pytest.mark.parametrize(
+    "name", sorted(OTHERS.keys() - set(STUDENTS_OWN) - OF_TRAINED_TEACHERS)
+)
 def test_the_teacher_depends_on_all_the_rest(name):
     others = UNUSED_UNLESS.get(name, {})
     teacher = Options(**others, **{name: OTHERS[name]}).for_teacher()
