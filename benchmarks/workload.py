@@ -56,4 +56,4 @@ def step_function(method, phase, student, teacher, given, *, precision, xla):
         task_weight=method.task_weight,
         xla=xla,
     )
-    return tf.function(lambda: step(given, tf.constant(1e-4))["loss"])
+    return tf.function(lambda: step(given, tf.constant(1e-4))["loss"], autograph=False)
