@@ -15,7 +15,8 @@ import dataloader
 from nets import profile, saving
 from op_utils import command_line, evaluation, files, metrics, option_flags, report
 
-option_flags.define(only=("dataset", "data_dir", "teacher_checkpoint"))
+DATA = ("image_size", "cache_gib", "skip_bad_images")
+option_flags.define(only=("dataset", "data_dir", "teacher_checkpoint", *DATA))
 flags.DEFINE_string("checkpoint", "", "The net to evaluate, a .keras file.")
 flags.DEFINE_string(
     "output", "", "JSON file for the figures. Default: beside the checkpoint."
@@ -71,8 +72,12 @@ def main() -> None:
             f"one of an earlier evaluation. Received: --output={output}."
         )
     dataset = dataloader.load(
-        flags.FLAGS.dataset, option_flags.path("data_dir") or None
+        flags.FLAGS.dataset,
+        option_flags.path("data_dir") or None,
+        **{name: flags.FLAGS[name].value for name in DATA},
     )
+    for note in dataset.notes:
+        print(f"note: {note}")
     figures = measure(path, option_flags.path("teacher_checkpoint"), dataset)
     for name, value in figures.items():
         text = f"{value:,}" if isinstance(value, int) else f"{value:.6g}"

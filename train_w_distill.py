@@ -97,6 +97,8 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
         settings.for_teacher().rates(data.steps_per_epoch)
     if role == "student":
         option_flags.print_notes(settings, method.phases(), data.is_augmented)
+        for note in data.dataset.notes:
+            print(f"note: {note}")
     settings = settings.without_unused(method.phases(), data.is_augmented)
     recipe = settings.recipe(data.steps_per_epoch, student.mean, student.std)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()

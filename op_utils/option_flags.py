@@ -9,6 +9,7 @@ from absl import flags
 
 from op_utils.options import (
     ONLY_WITH_AUGMENTATION,
+    ONLY_WITH_FOLDERS,
     ONLY_WITH_INIT,
     ONLY_WITH_TEACHER,
     Options,
@@ -105,6 +106,12 @@ def print_notes(options: Options, phases: Sequence, is_augmented: bool) -> None:
         note(("decay_points", "decay_rate"), f"--schedule={options.schedule}")
     if not options.momentum:
         note(("nesterov",), f"--momentum={options.momentum}")
+    if not options.reads_folder:
+        note(ONLY_WITH_FOLDERS, f"--dataset={options.dataset}")
+    if options.dataset == "digits" or options.dataset.startswith("npz:"):
+        note(("cache_gib",), f"--dataset={options.dataset}, which is held in memory")
+    if options.image_size and is_augmented:
+        note(("pad_mode",), f"--image_size={options.image_size}")
     if not is_augmented:
         reason = f"--dataset={options.dataset}, which is not augmented"
         note(ONLY_WITH_AUGMENTATION, reason)
