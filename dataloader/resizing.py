@@ -47,8 +47,8 @@ def random_region(draws: tf.Tensor, height, width) -> tf.Tensor:
     image counts; if none does, the middle is taken, as much as keeps to 3/4 and 4/3.
 
     Args:
-        draws: float32 [ATTEMPTS, 4] from 0 to 1: area, proportion, place from the
-            top, place from the left.
+        draws: float32 [ATTEMPTS, 4], at least 0, below 1: area, proportion, place
+            from the top, place from the left.
         height: of the image, integer scalar.
         width: the same.
 
@@ -64,9 +64,8 @@ def random_region(draws: tf.Tensor, height, width) -> tf.Tensor:
     first = tf.argmax(tf.cast(fits, tf.int32))
     size = tf.stack([heights[first], widths[first]])
     room = tf.stack([height, width]) - size
-    # Rounding may turn a draw just below 1 into one place too many.
     place = tf.cast(draws[first, 2:] * tf.cast(room + 1, tf.float32), tf.int32)
-    region = tf.concat([tf.minimum(place, room), size], axis=0)
+    region = tf.concat([place, size], axis=0)
     return tf.where(tf.reduce_any(fits), region, _middle(height, width))
 
 

@@ -127,6 +127,17 @@ def test_without_crops_training_sees_the_middle():
         np.testing.assert_array_equal(image, evaluated["image"][index])
 
 
+def test_images_that_take_long_keep_their_place():
+    """Read in parallel, but waited for; a small set is too fast to show it."""
+    pending, found = [dataloader.eval_batches(SPLIT, 4)], []
+    while pending:
+        current = pending.pop()
+        pending.extend(current._inputs())
+        if "ParallelMap" in type(current).__name__:
+            found.append(current._deterministic)
+    assert found == ["true", "true"]
+
+
 def test_data_sets_in_memory_can_be_resized():
     digits = dataloader.load("digits", image_size=16)
     assert digits.input_shape == (16, 16, 1)
