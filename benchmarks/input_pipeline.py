@@ -2,10 +2,10 @@
 
 Runs as `python -m benchmarks.input_pipeline`. Writes a folder of small PNG files,
 unless it is there, and trains on it with nothing held in memory. Prints the resident
-memory after each epoch, and what the reading costs: blocks of steps on real batches take
-turns with blocks on one batch again and again, so that a machine whose speed drifts
-favours neither. They are long, because at the start of a block on one batch the pipeline
-still fills its buffer.
+memory after each epoch, and what the reading costs: blocks of steps on real batches
+take turns with blocks on one batch again and again, so that a machine whose speed
+drifts favours neither. They are long, because at the start of a block on one batch the
+pipeline still fills its buffer.
 """
 
 import op_utils.environment  # noqa: F401
