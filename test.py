@@ -23,8 +23,9 @@ from op_utils import (
     user_code,
 )
 
+DATA = ("image_size", "cache_gib", "skip_bad_images")
 SHARED = ("dataset", "data_dir", "teacher_checkpoint", "teacher_scaling", "imports")
-option_flags.define(only=SHARED)
+option_flags.define(only=(*SHARED, *DATA))
 flags.DEFINE_string("checkpoint", "", "The net to evaluate, a .keras file.")
 flags.DEFINE_string("scaling", "", "As --teacher_scaling, of the --checkpoint.")
 flags.DEFINE_string(
@@ -84,8 +85,12 @@ def main() -> None:
         )
     user_code.load(flags.FLAGS.imports)
     dataset = dataloader.load(
-        flags.FLAGS.dataset, option_flags.path("data_dir") or None
+        flags.FLAGS.dataset,
+        option_flags.path("data_dir") or None,
+        **{name: flags.FLAGS[name].value for name in DATA},
     )
+    for note in dataset.notes:
+        print(f"note: {note}")
     figures = measure(path, option_flags.path("teacher_checkpoint"), dataset)
     for name, value in figures.items():
         text = f"{value:,}" if isinstance(value, int) else f"{value:.6g}"

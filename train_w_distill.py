@@ -96,7 +96,9 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
         settings.for_teacher().rates(data.steps_per_epoch)
     if role == "student":
         option_flags.print_notes(settings, method.phases(), data.is_augmented)
-        given.print_notes(teacher=teacher, student=student)
+        nets_notes = given.notes(teacher=teacher, student=student)
+        for note in (*data.dataset.notes, *nets_notes):
+            print(f"note: {note}")
     settings = settings.without_unused(method.phases(), data.is_augmented)
     recipe = settings.recipe(data.steps_per_epoch, student.mean, student.std)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()

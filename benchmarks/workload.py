@@ -40,6 +40,12 @@ def build_net(name: str, precision: str = "float32", certain: bool = False):
 
 def step_function(method, phase, student, teacher, given, *, precision, xla):
     """() -> the loss of a further step of this phase, always on the batch `given`."""
+    one = step(method, phase, student, teacher, precision=precision, xla=xla)
+    return tf.function(lambda: one(given, tf.constant(1e-4))["loss"], autograph=False)
+
+
+def step(method, phase, student, teacher, *, precision="float32", xla=False):
+    """The step of a phase, with an optimizer of its own."""
     optimizer = SGD(
         step_lib.trained_variables(phase, student, teacher),
         momentum=0.9,
@@ -47,7 +53,7 @@ def step_function(method, phase, student, teacher, given, *, precision, xla):
         weight_decay=5e-4,
         scale_loss=precision == "mixed_float16",
     )
-    step = step_lib.Step(
+    return step_lib.Step(
         method=method,
         phase=phase,
         student=student,
@@ -56,4 +62,3 @@ def step_function(method, phase, student, teacher, given, *, precision, xla):
         task_weight=method.task_weight,
         xla=xla,
     )
-    return tf.function(lambda: step(given, tf.constant(1e-4))["loss"], autograph=False)

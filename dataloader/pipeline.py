@@ -1,4 +1,4 @@
-"""tf.data pipelines over images in memory: training with fresh order, evaluation.
+"""tf.data pipelines over a split: training with fresh order, evaluation.
 
 Images stay uint8: the device scales and normalises them, which moves a quarter of
 the bytes.
@@ -7,10 +7,11 @@ the bytes.
 import tensorflow as tf
 
 from dataloader import augmentation as augmentation_lib
+from dataloader import fetching, resizing
 from dataloader.augmentation import Augmentation
 from dataloader.dataset import Split
 
-_ORDER = 0  # random stream of the data order; those of `augmentation` are 1 and 2
+_ORDER = 0  # random stream of the data order, apart from those of the augmentation
 
 
 def train_batches(
@@ -28,7 +29,11 @@ def train_batches(
     The order of an epoch is a function of (seed, epoch), the augmentation of an
     image one of (seed, epoch, index). The len(split) % batch_size images left over
     sit out that epoch, other ones each time. So a run resumed at any batch gets
-    exactly what it would have got.
+    exactly what it would have got, and images that are read from files arrive as
+    those in memory do.
+
+    Images of a split that resizes them are not padded: their crop is a random part
+    of the image, see `resizing`.
 
     Args:
         split: the training examples.
@@ -51,7 +56,8 @@ def train_batches(
     _check_range("first_epoch", first_epoch, least=0)
     _check_range("num_epochs", num_epochs, least=0)
     _check_range("skip_batches", skip_batches, least=0, most=steps)
-    images, labels = _on_host(split)
+    labels = fetching.on_host(split.labels)
+    cuts_out = bool(split.image_size) and augmentation.crops
 
     def plan_epoch(epoch):
         """Indices, offsets and flips of each batch of an epoch."""
@@ -63,24 +69,35 @@ def train_batches(
             alg="philox",
         )
         order = tf.reshape(order[: steps * batch_size], [steps, batch_size])
-        plan = (order, tf.gather(offsets, order), tf.gather(flips, order))
+        plan = {
+            "index": order,
+            "offsets": tf.gather(offsets, order),
+            "flips": tf.gather(flips, order),
+        }
+        if cuts_out:
+            plan["seed"] = resizing.seeds(seed, version, order)
         return tf.data.Dataset.from_tensor_slices(plan)
 
-    def make_batch(index, offsets, flips):
-        image = tf.gather(images, index)
-        if augmentation.crops or augmentation.flips:
-            if not augmentation.crops:
+    def crop(plan, height, width):
+        return resizing.random_region(resizing.draw(plan["seed"]), height, width)
+
+    def make_batch(image, plan):
+        offsets, flips, index = plan["offsets"], plan["flips"], plan["index"]
+        pads = augmentation.crops and not split.image_size
+        if pads or augmentation.flips:
+            if not pads:
                 offsets = tf.fill(offsets.shape, augmentation_lib.PADDING)
             if not augmentation.flips:
                 flips = tf.zeros_like(flips)
             image = augmentation_lib.augment(
-                image, offsets, flips, augmentation.pad_mode
+                image, offsets, flips, augmentation.pad_mode if pads else "zero"
             )
         return {"image": image, "label": tf.gather(labels, index), "index": index}
 
     epochs = tf.data.Dataset.range(first_epoch, first_epoch + num_epochs)
     plans = epochs.flat_map(plan_epoch).skip(skip_batches)  # touches no image
-    return _finish(plans, make_batch)
+    crop = crop if cuts_out else None
+    return _finish(fetching.batches(plans, split, batch_size, make_batch, crop))
 
 
 def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:
@@ -88,8 +105,9 @@ def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:
 
     The last batch is filled up with copies of the last image. A caller which
     concatenates its predictions keeps the first len(split) of them; one which
-    sums over batches weights with `valid`. Building it copies the images; it can be
-    iterated many times.
+    sums over batches weights with `valid`. Building it copies images in memory; it
+    can be iterated many times. Images of a split that resizes them are cut to their
+    middle, see `resizing`.
 
     Args:
         split: the examples.
@@ -103,36 +121,22 @@ def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:
         ValueError: `batch_size` is below 1 or `split` is empty.
     """
     _check_batch_size(batch_size, split)
-    images, labels = _on_host(split)
+    labels = fetching.on_host(split.labels)
 
-    def make_batch(start):
+    def plan_batch(start):
         index = start + tf.range(batch_size, dtype=tf.int64)
         valid = index < len(split)
-        index = tf.minimum(index, len(split) - 1)
-        return {
-            "image": tf.gather(images, index),
-            "label": tf.gather(labels, index),
-            "valid": valid,
-        }
+        return {"index": tf.minimum(index, len(split) - 1), "valid": valid}
 
-    starts = tf.data.Dataset.range(0, len(split), batch_size)
-    return _finish(starts, make_batch)
+    def make_batch(image, plan):
+        label = tf.gather(labels, plan["index"])
+        return {"image": image, "label": label, "valid": plan["valid"]}
 
-
-def _on_host(split):
-    """The arrays as eager CPU tensors.
-
-    Functions capture those by reference. NumPy arrays would be written into the
-    graph as constants, 150 MB for CIFAR, 2 GB at most.
-    """
-    with tf.device("CPU:0"):
-        return tf.constant(split.images), tf.constant(split.labels)
+    plans = tf.data.Dataset.range(0, len(split), batch_size).map(plan_batch)
+    return _finish(fetching.batches(plans, split, batch_size, make_batch))
 
 
-def _finish(dataset, make_batch):
-    dataset = dataset.map(
-        make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
+def _finish(dataset):
     options = tf.data.Options()
     # There are no files to deal out to the workers of a strategy, only batches.
     options.experimental_distribute.auto_shard_policy = (

@@ -5,8 +5,9 @@ import contextlib
 import numpy as np
 from absl import logging
 
+from dataloader import tfds_records
 from dataloader.dataset import Dataset, Split
-from dataloader.pixels import pixel_statistics
+from dataloader.pixels import count_statistics, pixel_statistics
 
 NAMES = (
     "cifar10",
@@ -16,11 +17,16 @@ NAMES = (
     "svhn_cropped",
     "imagenet_resized/32x32",
     "imagenet_resized/64x64",
+    "imagenet2012",
+    "imagenette",
 )
 
-# Mean and std of all training pixels, four digits, as published distillation code
-# has them (RepDistiller and mdistiller for CIFAR-100).
+# Mean and std of all training pixels, as published distillation code has them
+# (RepDistiller and mdistiller for CIFAR-100, everybody for ImageNet).
+_IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _PUBLISHED_STATISTICS = {
+    "imagenet2012": _IMAGENET_STATISTICS,
+    "imagenette": _IMAGENET_STATISTICS,
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
 }
@@ -38,13 +44,22 @@ _NO_FLIPS = (
 )
 
 
-def load(name: str, data_dir: str | None, known: tuple[str, ...] = NAMES) -> Dataset:
+def load(
+    name: str,
+    data_dir: str | None,
+    known: tuple[str, ...] = NAMES,
+    *,
+    image_size: int = 0,
+    cache_gib: float = 4.0,
+) -> Dataset:
     """Loads a TFDS set, downloading it first if it is not prepared.
 
     Args:
         name: as TFDS writes it: `name`, `name/config`, `name:version`.
         data_dir: folder of prepared sets, None for TFDS's default.
         known: names listed if TFDS does not know this one.
+        image_size: see `dataloader.load`.
+        cache_gib: see `dataloader.load`.
 
     Raises:
         ValueError: see `dataloader.load`.
@@ -61,32 +76,58 @@ def load(name: str, data_dir: str | None, known: tuple[str, ...] = NAMES) -> Dat
                 f"name that TensorFlow Datasets knows. Received: {name=}. "
                 f"({_first_line(error)})"
             ) from error
-        keys = _checked_keys(name, builder.info)
+        keys = _checked_keys(name, builder.info, image_size)
         if not builder.is_prepared():
             _prepare(name, builder)
-        splits = builder.info.splits
-        test = next((s for s in ("test", "validation") if s in splits), None)
-        if "train" not in splits or test is None:
-            raise ValueError(
-                "The data set does not have the splits needed. Expected train, and "
-                f"test or validation. Received: {name=} with {', '.join(splits)}."
-            )
-        train, test = (_read(name, builder, split, keys) for split in ("train", test))
-    base_name = builder.name
-    statistics = _PUBLISHED_STATISTICS.get(base_name)
-    mean, std = statistics or pixel_statistics(train.images)
+        names = "train", _test_split(name, builder, keys)
+        shape = builder.info.features[keys[0]].shape
+        count = sum(builder.info.splits[split].num_examples for split in names)
+        digest = ""
+        if None in shape or count * np.prod(shape) > cache_gib * 2**30:
+            found = tfds_records.find(builder, names, keys)
+            splits, digest = found.splits, found.digest
+        else:
+            splits = [_read(builder, split, keys) for split in names]
+    for split_name, split in zip(names, splits, strict=True):
+        _check_split(name, builder, split_name, split)
+    if builder.name in _PUBLISHED_STATISTICS:
+        mean, std = _PUBLISHED_STATISTICS[builder.name]
+    elif digest:
+        mean, std = count_statistics(found.counts)
+    else:
+        mean, std = pixel_statistics(splits[0].images)
     return Dataset(
         name=name,
-        train=train,
-        test=test,
+        train=splits[0],
+        test=splits[1],
         num_classes=builder.info.features[keys[1]].num_classes,
         mean=mean,
         std=std,
-        flips=base_name not in _NO_FLIPS,
+        flips=builder.name not in _NO_FLIPS,
+        digest=digest,
     )
 
 
-def _checked_keys(name, info):
+def _test_split(name, builder, keys):
+    """The name of the split to test on: labels of some test splits are secret."""
+    splits = builder.info.splits
+    present = [split for split in ("test", "validation") if split in splits]
+    if "train" not in splits or not present:
+        raise ValueError(
+            "The data set does not have the splits needed. Expected train, and "
+            f"test or validation. Received: {name=} with {', '.join(splits)}."
+        )
+    if len(present) > 1:
+        import tensorflow_datasets as tfds
+
+        decoders = {keys[0]: tfds.decode.SkipDecoding()}
+        first = builder.as_dataset(split="test[:1]", decoders=decoders)
+        if any(example[keys[1]] < 0 for example in first.as_numpy_iterator()):
+            return "validation"
+    return present[0]
+
+
+def _checked_keys(name, info, image_size):
     """The names of the image and the label, which must be of the right kind."""
     import tensorflow_datasets as tfds
 
@@ -97,13 +138,20 @@ def _checked_keys(name, info):
         len(features) != 2
         or not isinstance(features[0], tfds.features.Image)
         or not isinstance(features[1], tfds.features.ClassLabel)
-        or None in features[0].shape
+        or features[0].shape[-1] is None
         or features[0].np_dtype != np.uint8
     ):
         kinds = ", ".join(str(feature) for feature in features) or "no labelled images"
         raise ValueError(
-            "Not a data set that can be held as one array. Expected uint8 images of "
-            f"one fixed size and a class label. Received: {name=} with {kinds}."
+            "Not a data set for image classification. Expected uint8 images of a "
+            f"fixed number of channels and a class label. Received: {name=} with "
+            f"{kinds}."
+        )
+    if None in features[0].shape and not image_size:
+        raise ValueError(
+            "The images of this data set differ in size. Expected --image_size=N, to "
+            f"resize them to NxN. Received: {name=} with images of "
+            f"{features[0].shape}."
         )
     return keys
 
@@ -114,13 +162,20 @@ def _prepare(name, builder):
 
     # Without this TFDS asks Google's cloud first, which hangs where there is none.
     config = tfds.download.DownloadConfig(try_download_gcs=False)
+    by_hand = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
     try:
         urls = [url for url in builder.url_infos or () if url.startswith("http")]
-        for url in urls[:1]:
+        for url in [] if by_hand else urls[:1]:
             # Offline, TFDS tries ten times, for minutes: one try tells as much.
             requests.head(url, timeout=10)
         builder.download_and_prepare(download_config=config)
     except Exception as error:  # network, disk, missing package, manual download
+        if by_hand:
+            raise ValueError(
+                f"Data set {name!r} is not prepared in {str(builder.data_path)!r} and "
+                "its files must be downloaded by hand. Expected what TFDS says: "
+                f"{_first_line(error)} {' '.join(by_hand.split())}"
+            ) from error
         raise ValueError(
             f"Data set {name!r} is not prepared in {str(builder.data_path)!r} and "
             f"could not be downloaded. Run `tfds build {name} --data_dir=DIR` where "
@@ -129,7 +184,7 @@ def _prepare(name, builder):
         ) from error
 
 
-def _read(name, builder, split, keys):
+def _read(builder, split, keys):
     """All examples of one split in the order of the files."""
     import tensorflow_datasets as tfds
 
@@ -147,13 +202,17 @@ def _read(name, builder, split, keys):
     for batch in batches.as_numpy_iterator():
         start, end = end, end + len(batch[keys[1]])
         images[start:end], labels[start:end] = batch[keys[0]], batch[keys[1]]
-    if end != size or labels.min() < 0:
+    return Split(images[:end], labels[:end])
+
+
+def _check_split(name, builder, split_name, split):
+    size = builder.info.splits[split_name].num_examples
+    if len(split) != size or split.labels.min() < 0:
         raise ValueError(
-            f"Split {split!r} cannot be used. Expected {size} labelled images. "
-            f"Received: {name=} with {end} images, {(labels[:end] < 0).sum()} of "
-            "them without a label."
+            f"Split {split_name!r} cannot be used. Expected {size} labelled images. "
+            f"Received: {name=} with {len(split)} images, "
+            f"{(split.labels < 0).sum()} of them without a label."
         )
-    return Split(images, labels)
 
 
 @contextlib.contextmanager

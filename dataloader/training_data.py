@@ -21,7 +21,8 @@ class TrainingData:
         dataset: where it all comes from.
         indices: positions of `train` in the published training split, ascending.
         train: the examples to train on.
-        validation: held out before the fraction is taken; may be empty.
+        validation: held out before the fraction is taken, or published; may be
+            empty.
         augmentation: what is done to training images.
         seed: of the cut, the order and the augmentation.
         batch_size: images a step.
@@ -54,6 +55,8 @@ class TrainingData:
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of all images and labels: a name alone does not say what they are."""
+        if self.dataset.digest:
+            return self.dataset.digest
         digest = hashlib.sha256()
         for split in (self.dataset.train, self.dataset.test):
             for array in (split.images, split.labels):
@@ -86,6 +89,10 @@ def prepare(
     seed: int = 0,
     pad_mode: str = "zero",
     period: int | None = None,
+    image_size: int = 0,
+    cache_gib: float = 4.0,
+    merge_valid: bool = False,
+    skip_bad_images: bool = False,
 ) -> TrainingData:
     """Loads a data set and cuts it.
 
@@ -94,15 +101,27 @@ def prepare(
         data_dir: see `registry.load`.
         batch_size: images a step.
         fraction: share of the training data to keep, after the validation split.
-        validation: share of the training data to hold out.
+        validation: share of the training data to hold out. 0 takes the published
+            validation split where there is one; a share takes its place.
         seed: of the cut, the order and the augmentation.
         pad_mode: see `augmentation.Augmentation`.
         period: see `augmentation.Augmentation`.
+        image_size: see `registry.load`.
+        cache_gib: see `registry.load`.
+        merge_valid: see `registry.load`.
+        skip_bad_images: see `registry.load`.
 
     Raises:
         ValueError: the set cannot be loaded, or a number is out of its range.
     """
-    dataset = registry.load(name, data_dir)
+    dataset = registry.load(
+        name,
+        data_dir,
+        image_size=image_size,
+        cache_gib=cache_gib,
+        merge_valid=merge_valid,
+        skip_bad_images=skip_bad_images,
+    )
     kept, held_out = subset.split_validation(dataset.train.labels, validation, seed)
     chosen = subset.balanced_subset(dataset.train.labels[kept], fraction, seed)
     indices = kept[chosen]
@@ -111,11 +130,17 @@ def prepare(
             f"A batch does not fit the training data of {name}. Expected a batch_size "
             f"from 1 to {len(indices)}. Received: batch_size={batch_size}."
         )
+    published = dataset.validation
+    if published is not None and validation:
+        note = f"validation={validation} holds out training data; the {len(published)}"
+        note += " images of the published validation split are not used"
+        dataset = dataclasses.replace(dataset, notes=(*dataset.notes, note))
+        published = None
     return TrainingData(
         dataset=dataset,
         indices=indices,
         train=dataset.train.take(indices),
-        validation=dataset.train.take(held_out),
+        validation=dataset.train.take(held_out) if published is None else published,
         augmentation=Augmentation(dataset.crops, dataset.flips, pad_mode, period),
         seed=seed,
         batch_size=batch_size,

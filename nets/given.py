@@ -57,11 +57,13 @@ def is_file(name: str) -> bool:
     return name.endswith(SUFFIX)
 
 
-def print_notes(**nets: Net | None) -> None:
-    """Prints what a user should know of wrapped models, by role."""
-    for role, net in nets.items():
-        for note in getattr(net, "notes", ()):
-            print(f"note: {role}: {note}")
+def notes(**nets: Net | None) -> tuple[str, ...]:
+    """What a user should know of wrapped models, by role."""
+    return tuple(
+        f"{role}: {note}"
+        for role, net in nets.items()
+        for note in getattr(net, "notes", ())
+    )
 
 
 def canonical_name(name: str) -> str:

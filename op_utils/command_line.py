@@ -63,6 +63,8 @@ def _guarded(main):
             _fail_for_memory(error)
         if "DataLossError" in names:
             _fail(f"a data file is damaged: {error}", BAD_INPUT)
+        if "NotFoundError" in names:  # an image, for one, that is read when it is due
+            _fail(f"a file that was there is gone: {error}", BAD_INPUT)
         raise
 
 

@@ -11,6 +11,7 @@ from op_utils import user_code
 from op_utils.options import (
     FILES,
     ONLY_WITH_AUGMENTATION,
+    ONLY_WITH_FOLDERS,
     ONLY_WITH_INIT,
     ONLY_WITH_TEACHER,
     TEACHER_MODEL,
@@ -113,6 +114,12 @@ def print_notes(options: Options, phases: Sequence, is_augmented: bool) -> None:
         note(("decay_points", "decay_rate"), f"--schedule={options.schedule}")
     if not options.momentum:
         note(("nesterov",), f"--momentum={options.momentum}")
+    if not options.reads_folder:
+        note(ONLY_WITH_FOLDERS, f"--dataset={options.dataset}")
+    if options.dataset == "digits" or options.dataset.startswith("npz:"):
+        note(("cache_gib",), f"--dataset={options.dataset}, which is held in memory")
+    if options.image_size and is_augmented:
+        note(("pad_mode",), f"--image_size={options.image_size}")
     if not is_augmented:
         reason = f"--dataset={options.dataset}, which is not augmented"
         note(ONLY_WITH_AUGMENTATION, reason)

@@ -28,6 +28,7 @@ _FRACTION = _Range("above 0 and at most 1", lambda x: 0 < x <= 1)
 _SHARE = _Range("at least 0 and below 1", lambda x: 0 <= x < 1)
 _COUNT = _Range("1 or more", lambda x: x >= 1)
 _PERIOD = _Range("0 (no period) or more", lambda x: x >= 0)
+_IMAGE_SIZE = _Range("0 (the images' own) or more", lambda x: x >= 0)
 _SEED = _Range("from 0 to 2147483647", lambda x: 0 <= x < 2**31)
 
 
@@ -62,7 +63,9 @@ class Options:
         "settings under runs/.",
         is_number_free=True,
     )
-    dataset: str = _option("digits", "digits, npz:FILE, or a name that TFDS knows.")
+    dataset: str = _option(
+        "digits", "digits, npz:FILE, folder:PATH, or a name that TFDS knows."
+    )
     data_dir: str = _option(
         "", "Where TFDS data sets are prepared.", is_number_free=True
     )
@@ -71,7 +74,9 @@ class Options:
     )
     validation: float = _option(
         0.0,
-        "Share of the training data held out to choose the best epoch.",
+        "Share of the training data held out to choose the best epoch. 0 takes the "
+        "validation folder of folder:PATH where there is one beside test; a share "
+        "takes its place, and the folder is not used.",
         check=_SHARE,
     )
     data_seed: int = _option(
@@ -82,6 +87,27 @@ class Options:
     )
     pad_mode: str = _option(
         "zero", "How images are padded before a crop.", choices=("zero", "reflect")
+    )
+    image_size: int = _option(
+        0,
+        "Height and width that images are resized to: random resized crops in "
+        "training, the middle in evaluation. 0: their own, which must be one.",
+        check=_IMAGE_SIZE,
+    )
+    merge_valid: bool = _option(
+        False, "Join the validation folder of folder:PATH to the training data."
+    )
+    skip_bad_images: bool = _option(
+        False,
+        "Leave out files of folder:PATH that cannot be decoded.",
+        is_number_free=True,  # what is left is told by the data's SHA-256
+    )
+    cache_gib: float = _option(
+        4.0,
+        "Images of one size are held in memory if they need at most so many GiB; "
+        "others are read from their files for each batch.",
+        check=_NOT_NEGATIVE,
+        is_number_free=True,
     )
     teacher: str = _option(
         "resnet20",
@@ -189,6 +215,10 @@ class Options:
             values |= _defaults("decay_points", "decay_rate")
         if not self.momentum:
             values |= _defaults("nesterov")
+        if self.image_size:
+            values |= _defaults("pad_mode")
+        if not self.reads_folder:
+            values |= _defaults("merge_valid")
         for name in FILES:  # Their content counts, not where they lie.
             if self._is_file(name):
                 values[name] = file_digest(values[name])
@@ -199,6 +229,11 @@ class Options:
         if name.endswith("_weights"):
             return value not in (*FRESH, "imagenet")
         return value.endswith(".keras") or (name == "teacher_checkpoint" and value)
+
+    @property
+    def reads_folder(self) -> bool:
+        """Whether the data are class folders."""
+        return self.dataset.startswith("folder:")
 
     @property
     def uses_teacher(self) -> bool:
@@ -236,6 +271,10 @@ class Options:
             "seed": self.data_seed,
             "pad_mode": self.pad_mode,
             "period": self.augmentation_period or None,
+            "image_size": self.image_size,
+            "cache_gib": self.cache_gib,
+            "merge_valid": self.merge_valid,
+            "skip_bad_images": self.skip_bad_images,
         }
 
     def rates(self, steps_per_epoch: int) -> dict:
@@ -342,6 +381,7 @@ FILES = ("teacher_checkpoint", "teacher_weights", "student", "student_weights")
 TEACHER_MODEL = ("teacher_taps", "teacher_scaling", "teacher_weights")
 ONLY_WITH_TEACHER = ("teacher_epochs", "teacher_seed")
 ONLY_WITH_INIT = ("init_epochs", "init_learning_rate")
+ONLY_WITH_FOLDERS = ("merge_valid", "skip_bad_images")
 ONLY_WITH_AUGMENTATION = ("pad_mode", "augmentation_period")
 
 

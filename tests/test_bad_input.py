@@ -18,6 +18,7 @@ BAD_FLAGS = {
     "--distiller=KDD": "KDD",
     "--distiller=AT+AT": "twice",
     "--dataset=digitz": "digitz",
+    "--dataset=folder:absent": "train/CLASS/",
     "--hparam=wieght=1": "wieght",
     "--hparam=weight=heavy": "heavy",
     "--hparam=weight=nan": "nan",

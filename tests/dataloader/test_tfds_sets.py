@@ -3,52 +3,12 @@ import pathlib
 import numpy as np
 import pytest
 import requests
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import dataloader
+from tests.dataloader.toy_tfds import write_set
 
 PREPARED = pathlib.Path(__file__).parents[3] / "shared" / "tfds"
-
-
-def write_set(data_dir, name="toy", shape=(6, 5, 1), labels=None, **sizes):
-    """Writes random images as a prepared TFDS set; `sizes` are those of the splits."""
-    features = tfds.features.FeaturesDict(
-        {
-            "image": tfds.features.Image(shape=shape),
-            "label": labels or tfds.features.ClassLabel(num_classes=3),
-        }
-    )
-    version = {"mnist": "3.0.1"}.get(name, "1.0.0")
-    folder = data_dir / name / version
-    folder.mkdir(parents=True)
-    rng, written, infos = np.random.default_rng(0), {}, []
-    for split, size in sizes.items():
-        images = rng.integers(
-            0, 256, [size, *(side or 7 for side in shape)], dtype=np.uint8
-        )
-        written[split] = images
-        shards = np.array_split(np.arange(size), -(-size // 16))
-        for number, shard in enumerate(shards):
-            ending = f"tfrecord-{number:05}-of-{len(shards):05}"
-            with tf.io.TFRecordWriter(str(folder / f"{name}-{split}.{ending}")) as file:
-                for i in shard:
-                    # As in sets whose test labels are secret: all -1.
-                    label = -1 if split == "validation" else i % 3
-                    example = {"image": images[i], "label": label}
-                    file.write(features.serialize_example(example))
-        lengths = [len(shard) for shard in shards]
-        infos.append(
-            tfds.core.SplitInfo(name=split, shard_lengths=lengths, num_bytes=0)
-        )
-    tfds.folder_dataset.write_metadata(
-        data_dir=str(folder),
-        features=features,
-        split_infos=infos,
-        filename_template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-        check_data=False,
-    )
-    return written
 
 
 def test_a_prepared_set_is_read_in_its_order(tmp_path):
@@ -88,7 +48,7 @@ def test_secret_labels(tmp_path):
 
 def test_images_of_several_sizes(tmp_path):
     write_set(tmp_path, shape=(None, None, 3), train=3, test=3)
-    with pytest.raises(ValueError, match=r"one fixed size.*name='toy'.*\(None, None"):
+    with pytest.raises(ValueError, match=r"--image_size=N.*'toy'.*\(None, None, 3"):
         dataloader.load("toy", data_dir=tmp_path)
 
 
@@ -102,7 +62,7 @@ def test_labels_which_are_no_classes(tmp_path):
 @pytest.mark.parametrize("name", ["cifar11", "cifar10/nothing", "cifar10:9.9.9", ""])
 def test_unknown_name_lists_the_known_ones(name, tmp_path):
     with pytest.raises(
-        ValueError, match="one of digits, npz:PATH, cifar10.*Received"
+        ValueError, match="one of digits, npz:PATH, folder:PATH, cifar10.*Received"
     ) as info:
         dataloader.load(name, data_dir=tmp_path)
     assert f"name={name!r}" in str(info.value)

@@ -3,13 +3,17 @@
 # By the name of the flag.
 VALUES = {
     "train_dir": "elsewhere",
-    "dataset": "cifar10",
+    "dataset": "folder:cinic",
     "data_dir": "elsewhere",
     "data_fraction": 0.25,
     "validation": 0.1,
     "data_seed": 1,
     "augmentation_period": 4,
     "pad_mode": "reflect",
+    "image_size": 48,
+    "merge_valid": True,
+    "skip_bad_images": True,
+    "cache_gib": 0.5,
     "teacher": "WRN-16-4",
     "teacher_checkpoint": "a.keras",
     "teacher_taps": "stage1=a",

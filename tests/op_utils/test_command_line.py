@@ -73,6 +73,11 @@ def test_flags_are_parsed_and_success_is_zero():
             2,
             "error: a data file is damaged: corrupted record at 0",
         ),
+        (
+            'raise type("NotFoundError", (Exception,), {})("train/cat/1.png; gone")',
+            2,
+            "error: a file that was there is gone: train/cat/1.png; gone",
+        ),
         ("raise KeyboardInterrupt", 130, "error: stopped by SIGINT"),
     ],
 )

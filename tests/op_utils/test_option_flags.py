@@ -138,6 +138,13 @@ option_flags.print_notes(settings, phases, settings.dataset != "digits")
             ["pad_mode", "augmentation_period"],
         ),
         (["--augmentation_period=2", "--pad_mode=zero", "--dataset=cifar10"], []),
+        (["--pad_mode=zero", "--image_size=64", "--dataset=cifar10"], ["pad_mode"]),
+        (
+            ["--merge_valid", "--skip_bad_images", "--cache_gib=1"],
+            ["merge_valid", "skip_bad_images", "cache_gib"],
+        ),
+        (["--merge_valid", "--skip_bad_images", "--dataset=folder:a"], []),
+        (["--cache_gib=1", "--dataset=cifar10"], []),
     ],
 )
 def test_flags_without_effect_are_noted(arguments, noted):

@@ -26,6 +26,8 @@ RANGES = {
     "data_seed": ((0, 2**31 - 1), (-1, 2**31)),
     "augmentation_period": ((0, 7), (-1,)),
     "pad_mode": (("zero", "reflect"), ("", "Zero", "same")),
+    "image_size": ((0, 224), (-1,)),
+    "cache_gib": ((0.0, 1e-9, 64.0), (-0.1, NAN, INF)),
     "teacher_scaling": (("", "unit", "torch"), ("Unit", "zoom")),
     "student_scaling": (("", "pixels", "caffe"), ("Unit", "zoom")),
     "teacher_epochs": ((1, 300), (0, -1)),
@@ -50,6 +52,7 @@ RANGES = {
 }
 # What a resumed run may change; the teacher's file counts by its content.
 _FREE = ("train_dir", "data_dir", "evaluate_every", "log_every", "checkpoint_every")
+_FREE += ("skip_bad_images", "cache_gib")
 FREE = {name: VALUES[name] for name in _FREE}
 OTHERS = {
     name: value
@@ -58,6 +61,7 @@ OTHERS = {
 }
 ALWAYS_VALID = {"dataset", "data_dir", "train_dir", "teacher", "teacher_checkpoint"}
 ALWAYS_VALID |= {"student", "distiller", "hparam", "nesterov", "xla", "imports"}
+ALWAYS_VALID |= {"merge_valid", "skip_bad_images"}
 ALWAYS_VALID |= {
     f"{r}_{n}" for r in ("teacher", "student") for n in ("taps", "weights")
 }
@@ -116,6 +120,7 @@ def test_options_that_decide_nothing_may_change(name):
 UNUSED_UNLESS = {
     "decay_points": {"schedule": "step"},
     "decay_rate": {"schedule": "step"},
+    "merge_valid": {"dataset": "folder:cinic"},
 }
 
 
@@ -133,6 +138,8 @@ def test_options_that_decide_something_change_the_folder(name):
         ({"schedule": "cosine"}, {"decay_points": (3.0,)}),
         ({"schedule": "constant"}, {"decay_rate": 0.5}),
         ({"momentum": 0.0}, {"nesterov": True}),
+        ({"image_size": 32}, {"pad_mode": "reflect"}),
+        ({"dataset": "cifar10"}, {"merge_valid": True}),
     ],
 )
 def test_options_that_are_not_used_may_change(others, unused):
@@ -267,7 +274,7 @@ def test_the_teachers_training():
     assert (teacher.distiller, teacher.hparam) == ("none", ())
     assert (teacher.data_fraction, teacher.task_weight) == (1.0, 1.0)
     assert not teacher.uses_teacher
-    assert teacher.train_dir.startswith("runs/teachers/cifar10-WRN-16-4-none-")
+    assert teacher.train_dir.startswith("runs/teachers/folder_cinic-WRN-16-4-none-")
     shared = OTHERS.keys() - set(STUDENTS_OWN)
     shared -= {"teacher", "teacher_epochs", "teacher_seed", "teacher_taps"}
     shared -= OF_TRAINED_TEACHERS
@@ -323,6 +330,10 @@ def test_data(empty):
         "seed": settings.data_seed,
         "pad_mode": settings.pad_mode,
         "period": None if empty else 4,
+        "image_size": 0 if empty else 48,
+        "cache_gib": 4.0 if empty else 0.5,
+        "merge_valid": not empty,
+        "skip_bad_images": not empty,
     }
 
 

@@ -1,0 +1,40 @@
+"""Results that take long to find, kept in a file beside the data they are about."""
+
+import contextlib
+import os
+import pathlib
+import zipfile
+from collections.abc import Callable
+
+import numpy as np
+
+_UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
+
+
+def recall(
+    path: pathlib.Path, key: str, find: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """What was found for `key` before, or is found now and kept for the next time.
+
+    Where the file cannot be written, as in a folder for reading only, it is found
+    anew each time. A damaged file counts as none.
+
+    Args:
+        path: of an .npz file.
+        key: names all that the result depends on.
+        find: gives the arrays, which hold no objects.
+    """
+    with contextlib.suppress(*_UNREADABLE):
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["key"]) == key:
+                return {name: file[name] for name in file.files if name != "key"}
+    arrays = find()
+    # Renamed when it is complete, so that nobody ever reads half of it.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    with contextlib.suppress(OSError):
+        try:
+            np.savez(temporary, key=np.array(key), **arrays)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return arrays
