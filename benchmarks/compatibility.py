@@ -13,7 +13,7 @@ import functools
 import json
 import pathlib
 
-import keras
+import tensorflow as tf
 from absl import app, flags
 
 import distiller
@@ -117,6 +117,7 @@ def key(name: str, pair: tuple[str, str]) -> str:
 def main(argv) -> None:
     """Fills the table cell by cell."""
     del argv
+    tf.config.run_functions_eagerly(True)  # tracing takes longer than two steps
     out = pathlib.Path(flags.FLAGS.out)
     store = pathlib.Path(flags.FLAGS.cells or out.with_suffix(".json"))
     cells = json.loads(store.read_text()) if store.exists() else {}
@@ -126,7 +127,6 @@ def main(argv) -> None:
             if key(name, pair) in cells:
                 continue
             cells[key(name, pair)] = attempt(name, pair)
-            keras.backend.clear_session()
             store.write_text(json.dumps(cells, indent=1))
             out.write_text(HEAD + markdown(cells, names))
             print(key(name, pair), cells[key(name, pair)], flush=True)
