@@ -7,10 +7,11 @@ the bytes.
 import tensorflow as tf
 
 from dataloader import augmentation as augmentation_lib
+from dataloader import distortion, mixing
 from dataloader.augmentation import Augmentation
 from dataloader.dataset import Split
 
-_ORDER = 0  # random stream of the data order; those of `augmentation` are 1 and 2
+_ORDER = 0  # random stream of the data order
 
 
 def train_batches(
@@ -26,9 +27,9 @@ def train_batches(
     """Shuffled, augmented batches of epochs first_epoch .. + num_epochs - 1.
 
     The order of an epoch is a function of (seed, epoch), the augmentation of an
-    image one of (seed, epoch, index). The len(split) % batch_size images left over
-    sit out that epoch, other ones each time. So a run resumed at any batch gets
-    exactly what it would have got.
+    image one of (seed, epoch, index), the mixing one of (seed, epoch, batch's number).
+    The len(split) % batch_size images left over sit out that epoch, other ones each
+    time. So a run resumed at any batch gets exactly what it would have got.
 
     Args:
         split: the training examples.
@@ -41,12 +42,16 @@ def train_batches(
 
     Returns:
         Dataset of dicts: image, uint8 [B, H, W, C]; label, int32 [B]; index,
-        int32 [B], position in `split`. All shapes static.
+        int32 [B], position in `split`. If images are mixed, also other_label, int32
+        [B], and label_share, float32 [B], see `mixing.mix`. All shapes static.
 
     Raises:
         ValueError: an argument is out of range.
     """
     _check_batch_size(batch_size, split, most=len(split))
+    shape = split.images.shape[1:]
+    augmentation.check_fits(shape, batch_size)
+    alphas = {"mixup": augmentation.mixup, "cutmix": augmentation.cutmix}
     steps = len(split) // batch_size
     _check_range("first_epoch", first_epoch, least=0)
     _check_range("num_epochs", num_epochs, least=0)
@@ -54,19 +59,25 @@ def train_batches(
     images, labels = _on_host(split)
 
     def plan_epoch(epoch):
-        """Indices, offsets and flips of each batch of an epoch."""
+        """Indices and all random numbers of each batch of an epoch."""
         version = epoch % augmentation.period if augmentation.period else epoch
         offsets, flips = augmentation_lib.draw(seed, version, len(split))
+        distortions = distortion.draw(augmentation, seed, version, len(split), shape)
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(split)),
             augmentation_lib.stream_seed(seed, epoch, _ORDER),
             alg="philox",
         )
         order = tf.reshape(order[: steps * batch_size], [steps, batch_size])
-        plan = (order, tf.gather(offsets, order), tf.gather(flips, order))
-        return tf.data.Dataset.from_tensor_slices(plan)
+        of_images = tf.nest.map_structure(
+            lambda rows: tf.gather(rows, order), (offsets, flips, distortions)
+        )
+        mixtures = {}
+        if augmentation.mixes:
+            mixtures = mixing.draw(seed, epoch, steps, *shape[:2], **alphas)
+        return tf.data.Dataset.from_tensor_slices((order, *of_images, mixtures))
 
-    def make_batch(index, offsets, flips):
+    def make_batch(index, offsets, flips, distortions, mixture):
         image = tf.gather(images, index)
         if augmentation.crops or augmentation.flips:
             if not augmentation.crops:
@@ -76,7 +87,9 @@ def train_batches(
             image = augmentation_lib.augment(
                 image, offsets, flips, augmentation.pad_mode
             )
-        return {"image": image, "label": tf.gather(labels, index), "index": index}
+        image = distortion.apply(augmentation, image, distortions)
+        batch = {"image": image, "label": tf.gather(labels, index), "index": index}
+        return mixing.mix(batch, mixture, **alphas) if augmentation.mixes else batch
 
     epochs = tf.data.Dataset.range(first_epoch, first_epoch + num_epochs)
     plans = epochs.flat_map(plan_epoch).skip(skip_batches)  # touches no image
