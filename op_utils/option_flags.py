@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from absl import flags
 
 from op_utils.options import (
-    ONLY_WITH_AUGMENTATION,
+    ONLY_WITH_CROPS,
     ONLY_WITH_INIT,
     ONLY_WITH_TEACHER,
+    ONLY_WITH_VARIATION,
     Options,
 )
 
@@ -77,13 +78,13 @@ def path(name: str) -> str:
     return os.path.expanduser(flags.FLAGS[name].value)
 
 
-def print_notes(options: Options, phases: Sequence, is_augmented: bool) -> None:
+def print_notes(options: Options, phases: Sequence, augmentation) -> None:
     """Says which flags were given but decide nothing in this run.
 
     Args:
         options: the run's.
         phases: the method's.
-        is_augmented: whether the training images are.
+        augmentation: a `dataloader.Augmentation`, what is done to the images.
     """
 
     def note(names, reason):
@@ -105,9 +106,14 @@ def print_notes(options: Options, phases: Sequence, is_augmented: bool) -> None:
         note(("decay_points", "decay_rate"), f"--schedule={options.schedule}")
     if not options.momentum:
         note(("nesterov",), f"--momentum={options.momentum}")
-    if not is_augmented:
-        reason = f"--dataset={options.dataset}, which is not augmented"
-        note(ONLY_WITH_AUGMENTATION, reason)
+    if not options.randaugment:
+        note(("randaugment_magnitude",), "--randaugment=0")
+    if not augmentation.crops:
+        reason = f"--dataset={options.dataset}, which is not cropped at random"
+        note(ONLY_WITH_CROPS, reason)
+    if not augmentation.varies:
+        reason = f"--dataset={options.dataset}, whose images are not changed one by one"
+        note(ONLY_WITH_VARIATION, reason)
     if options.teacher and options.for_teacher().warmup_epochs < options.warmup_epochs:
         print(
             f"note: the teacher is warmed up for {options.teacher_epochs / 2:g} epochs,"

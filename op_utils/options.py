@@ -25,6 +25,8 @@ _FRACTION = _Range("above 0 and at most 1", lambda x: 0 < x <= 1)
 _SHARE = _Range("at least 0 and below 1", lambda x: 0 <= x < 1)
 _COUNT = _Range("1 or more", lambda x: x >= 1)
 _PERIOD = _Range("0 (no period) or more", lambda x: x >= 0)
+_COUNT_OR_NONE = _Range("0 (none) or more", lambda x: x >= 0)
+_MAGNITUDE = _Range("from 0 to 30", lambda x: 0 <= x <= 30)
 _SEED = _Range("from 0 to 2147483647", lambda x: 0 <= x < 2**31)
 
 
@@ -79,6 +81,21 @@ class Options:
     )
     pad_mode: str = _option(
         "zero", "How images are padded before a crop.", choices=("zero", "reflect")
+    )
+    randaugment: int = _option(
+        0, "Random operations on each image (RandAugment).", check=_COUNT_OR_NONE
+    )
+    randaugment_magnitude: float = _option(
+        9.0, "Their strength; 10 is the end of AutoAugment's ranges.", check=_MAGNITUDE
+    )
+    cutout: int = _option(
+        0, "Side of Cutout's square, which becomes the mean.", check=_COUNT_OR_NONE
+    )
+    mixup: float = _option(0.0, "Mixup's alpha; 0: none.", check=_NOT_NEGATIVE)
+    cutmix: float = _option(
+        0.0,
+        "CutMix's alpha; 0: none. With --mixup, each batch gets one of both.",
+        check=_NOT_NEGATIVE,
     )
     teacher: str = _option("resnet20", "The teacher net, if it is to be trained.")
     teacher_checkpoint: str = _option("", "A trained teacher, a .keras file.")
@@ -163,6 +180,8 @@ class Options:
             values |= _defaults("decay_points", "decay_rate")
         if not self.momentum:
             values |= _defaults("nesterov")
+        if not self.randaugment:
+            values |= _defaults("randaugment_magnitude")
         if self.teacher_checkpoint:  # Its content counts, not where it lies.
             values["teacher_checkpoint"] = file_digest(self.teacher_checkpoint)
         return json.loads(json.dumps(values))
@@ -191,6 +210,11 @@ class Options:
             "seed": self.data_seed,
             "pad_mode": self.pad_mode,
             "period": self.augmentation_period or None,
+            "randaugment": self.randaugment,
+            "randaugment_magnitude": self.randaugment_magnitude,
+            "cutout": self.cutout,
+            "mixup": self.mixup,
+            "cutmix": self.cutmix,
         }
 
     def rates(self, steps_per_epoch: int) -> dict:
@@ -230,14 +254,15 @@ class Options:
             self, **_defaults(*ONLY_WITH_TEACHER), teacher="", teacher_checkpoint=""
         )
 
-    def without_unused(self, phases, is_augmented: bool) -> "Options":
+    def without_unused(self, phases, augmentation) -> "Options":
         """The same settings with those left out that decide nothing in this run.
 
         Args:
             phases: the method's.
-            is_augmented: whether the training images are.
+            augmentation: a `dataloader.Augmentation`, what is done to the images.
         """
-        unused = () if is_augmented else ONLY_WITH_AUGMENTATION
+        unused = () if augmentation.crops else ONLY_WITH_CROPS
+        unused += () if augmentation.varies else ONLY_WITH_VARIATION
         if not any(phase.length == "init" for phase in phases):
             unused += ONLY_WITH_INIT
         return dataclasses.replace(self, **_defaults(*unused))
@@ -266,6 +291,21 @@ class Options:
             return dataclasses.replace(self.without_teacher(), teacher_checkpoint=path)
         return self
 
+    def check_labels_of(self, method) -> None:
+        """Raises ValueError if the method needs one label an image, but there are two.
+
+        Args:
+            method: a `distiller.Spec`.
+        """
+        given = {"mixup": self.mixup, "cutmix": self.cutmix}
+        mixed = [f"--{name}={alpha}" for name, alpha in given.items() if alpha]
+        if method.needs_labels and mixed:
+            raise ValueError(
+                f"--distiller={method.name} reads the label of each image, and mixed "
+                "images have two. Expected neither --mixup nor --cutmix. Received: "
+                f"{', '.join(mixed)}."
+            )
+
     def for_teacher(self) -> "Options":
         """The settings of the teacher's own training, whatever the student's are."""
         options = dataclasses.replace(
@@ -287,7 +327,8 @@ class Options:
 
 ONLY_WITH_TEACHER = ("teacher_epochs", "teacher_seed")
 ONLY_WITH_INIT = ("init_epochs", "init_learning_rate")
-ONLY_WITH_AUGMENTATION = ("pad_mode", "augmentation_period")
+ONLY_WITH_CROPS = ("pad_mode",)
+ONLY_WITH_VARIATION = ("augmentation_period",)
 
 
 def _defaults(*names: str) -> dict:

@@ -62,7 +62,7 @@ def test_evaluation_agrees_with_training(teacher):
         ("--distiller=hint", "--init_epochs=1", "--schedule=step"),
         ("--precision=mixed_bfloat16",),
         ("--precision=mixed_float16", "--distiller=VID"),
-        ("--xla", "--distiller=AT"),
+        ("--xla", "--distiller=AT", "--randaugment=1", "--mixup=0.2", "--cutmix=1"),
         ("--validation=0.2", "--evaluate_every=2", "--warmup_epochs=1"),
     ],
     ids=lambda flags: " ".join(flags),

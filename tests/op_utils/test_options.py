@@ -10,8 +10,9 @@ import pytest
 
 import dataloader
 from op_utils.options import (
-    ONLY_WITH_AUGMENTATION,
+    ONLY_WITH_CROPS,
     ONLY_WITH_INIT,
+    ONLY_WITH_VARIATION,
     Options,
 )
 from tests.op_utils.settings import VALUES
@@ -26,6 +27,11 @@ RANGES = {
     "data_seed": ((0, 2**31 - 1), (-1, 2**31)),
     "augmentation_period": ((0, 7), (-1,)),
     "pad_mode": (("zero", "reflect"), ("", "Zero", "same")),
+    "randaugment": ((0, 3), (-1,)),
+    "randaugment_magnitude": ((0.0, 9.5, 30.0), (-0.1, 30.1, NAN, INF)),
+    "cutout": ((0, 16), (-1,)),
+    "mixup": ((0.0, 0.2, 8.0), (-0.1, NAN, INF)),
+    "cutmix": ((0.0, 0.2, 8.0), (-0.1, NAN, INF)),
     "teacher_epochs": ((1, 300), (0, -1)),
     "teacher_seed": ((0, 2**31 - 1), (-1, 2**31)),
     "task_weight": ((None, 0.0, 2.5), (-0.1, NAN, INF)),
@@ -111,6 +117,7 @@ def test_options_that_decide_nothing_may_change(name):
 UNUSED_UNLESS = {
     "decay_points": {"schedule": "step"},
     "decay_rate": {"schedule": "step"},
+    "randaugment_magnitude": {"randaugment": 1},
 }
 
 
@@ -128,6 +135,7 @@ def test_options_that_decide_something_change_the_folder(name):
         ({"schedule": "cosine"}, {"decay_points": (3.0,)}),
         ({"schedule": "constant"}, {"decay_rate": 0.5}),
         ({"momentum": 0.0}, {"nesterov": True}),
+        ({"randaugment": 0}, {"randaugment_magnitude": 3.0}),
     ],
 )
 def test_options_that_are_not_used_may_change(others, unused):
@@ -135,21 +143,48 @@ def test_options_that_are_not_used_may_change(others, unused):
 
 
 @pytest.mark.parametrize(
-    ("lengths", "is_augmented", "unused"),
+    ("lengths", "crops", "varies", "unused"),
     [
-        (["train"], False, ONLY_WITH_INIT + ONLY_WITH_AUGMENTATION),
-        (["train"], True, ONLY_WITH_INIT),
-        (["init", "train"], False, ONLY_WITH_AUGMENTATION),
-        (["init", "train"], True, ()),
+        (
+            ["train"],
+            False,
+            False,
+            ONLY_WITH_INIT + ONLY_WITH_CROPS + ONLY_WITH_VARIATION,
+        ),
+        (["train"], True, True, ONLY_WITH_INIT),
+        (["init", "train"], False, False, ONLY_WITH_CROPS + ONLY_WITH_VARIATION),
+        (["init", "train"], False, True, ONLY_WITH_CROPS),
+        (["init", "train"], True, True, ()),
     ],
 )
-def test_what_a_run_does_not_use_is_left_out(lengths, is_augmented, unused):
+def test_what_a_run_does_not_use_is_left_out(lengths, crops, varies, unused):
     phases = [types.SimpleNamespace(length=length) for length in lengths]
+    augmentation = types.SimpleNamespace(crops=crops, varies=varies)
     settings = Options(**OTHERS)
-    used = settings.without_unused(phases, is_augmented)
+    used = settings.without_unused(phases, augmentation)
     for name in OTHERS:
         source = Options() if name in unused else settings
         assert getattr(used, name) == getattr(source, name), name
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"mixup": 0.2}, "--mixup=0.2"),
+        ({"cutmix": 1.0}, "--cutmix=1.0"),
+        ({"mixup": 0.2, "cutmix": 1.0}, "--mixup=0.2, --cutmix=1.0"),
+    ],
+)
+def test_a_method_that_reads_labels_refuses_mixed_images(given, shown):
+    reads, not_ = (
+        types.SimpleNamespace(name="CRD+AT", needs_labels=needs)
+        for needs in (True, False)
+    )
+    message = rf"--distiller=CRD\+AT reads the label.*Received: {shown}\."
+    with pytest.raises(ValueError, match=message):
+        Options(**given).check_labels_of(reads)
+    Options(**given).check_labels_of(not_)
+    Options(randaugment=2, cutout=4).check_labels_of(reads)
 
 
 def test_default_train_dir_is_readable_and_stable():
@@ -313,6 +348,12 @@ def test_data(empty):
         "seed": settings.data_seed,
         "pad_mode": settings.pad_mode,
         "period": None if empty else 4,
+        **{
+            name: getattr(settings, name)
+            for name in ("randaugment", "randaugment_magnitude", "cutout")
+        },
+        "mixup": settings.mixup,
+        "cutmix": settings.cutmix,
     }
 
 
