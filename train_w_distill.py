@@ -33,6 +33,7 @@ flags.DEFINE_bool("list", False, "Show methods with hyperparameters, nets, data 
 def canonical(settings: Options) -> Options:
     """The settings with one spelling of every name, so that equal runs are equal."""
     method = distiller.resolve(settings.distiller, settings.hparam)
+    settings.check_labels_of(method)
     names = {
         "distiller": method.name,
         "hparam": method.settings,
@@ -40,8 +41,6 @@ def canonical(settings: Options) -> Options:
     }
     if settings.task_weight is None:
         names["task_weight"] = method.task_weight
-    if given.is_file(settings.teacher) and not settings.teacher_checkpoint:
-        settings = dataclasses.replace(settings, teacher_checkpoint=settings.teacher)
     if method.uses_teacher and not settings.teacher_checkpoint:
         names["teacher"] = given.canonical_name(settings.teacher)
     return dataclasses.replace(settings.with_teacher_of(method), **names)
@@ -95,11 +94,11 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
     if is_teacher_first:
         settings.for_teacher().rates(data.steps_per_epoch)
     if role == "student":
-        option_flags.print_notes(settings, method.phases(), data.is_augmented)
+        option_flags.print_notes(settings, method.phases(), data.augmentation)
         nets_notes = given.notes(teacher=teacher, student=student)
         for note in (*data.dataset.notes, *nets_notes):
             print(f"note: {note}")
-    settings = settings.without_unused(method.phases(), data.is_augmented)
+    settings = settings.without_unused(method.phases(), data.augmentation)
     recipe = settings.recipe(data.steps_per_epoch, student.mean, student.std)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
     folder = RunFolder(settings.train_dir or settings.default_train_dir())

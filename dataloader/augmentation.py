@@ -1,38 +1,57 @@
-"""Random crops and flips of uint8 images, without any state.
+"""What is done to training images; random crops and flips, without any state.
 
 What happens to an image is a function of (seed, epoch, index): `draw` gives the
 random numbers of a whole epoch at once, row i for example i; `augment` has none.
 """
 
 import dataclasses
+import math
 
 import tensorflow as tf
+
+from dataloader.streams import stream_seed
 
 PADDING = 4  # pixels on each side, so that offsets run from 0 to 8
 PAD_MODES = ("reflect", "zero")
 _OFFSETS, _FLIPS = 1, 2  # separate random streams of one (seed, epoch)
+_LARGEST = {"randaugment": math.inf, "randaugment_magnitude": 30.0}
+_LARGEST |= {"cutout": math.inf, "mixup": math.inf, "cutmix": math.inf}
 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What is done to training images.
+    """What is done to training images, in this order but for `period` and `mean`.
 
     Attributes:
         crops: pad by 4 pixels, cut back to the old size at a random place.
         flips: mirror every second image, at random.
         pad_mode: what the padding holds: `reflect`, the image mirrored at its
             border, or `zero`, black (before normalisation).
-        period: the augmentations of epoch e are those of epoch e mod period, so
-            that there are `period` versions of each image; None: all differ.
+        period: what happens to an image in epoch e happens in epoch e mod period, so
+            that there are `period` versions of each image; None: all differ. Mixing
+            does not repeat: it belongs to a batch, and no two batches are alike.
+        randaugment: random operations on each image (`randaugment`), 0 or more.
+        randaugment_magnitude: their strength, from 0 to 30.
+        cutout: side of the square that becomes the mean (`cutout`), pixels; 0: none.
+        mean: of the data, per channel (or one for all), of pixels in [0, 1]: Cutout's
+            colour.
+        mixup: alpha of Mixup (`mixing`); 0: none.
+        cutmix: alpha of CutMix (`mixing`); 0: none. With both, each batch gets one.
 
     Raises:
-        ValueError: unknown `pad_mode`, or `period` below 1.
+        ValueError: unknown `pad_mode`, or a number out of its range.
     """
 
     crops: bool = True
     flips: bool = True
     pad_mode: str = "zero"
     period: int | None = None
+    randaugment: int = 0
+    randaugment_magnitude: float = 9.0
+    cutout: int = 0
+    mean: tuple[float, ...] = (0.5,)
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
     def __post_init__(self):
         _check_pad_mode(self.pad_mode)
@@ -40,6 +59,46 @@ class Augmentation:
             raise ValueError(
                 "The augmentation period is out of range. Expected an integer >= 1, "
                 f"or None for no period. Received: period={self.period}."
+            )
+        for name, most in _LARGEST.items():
+            value = getattr(self, name)
+            if not (0 <= value <= most and math.isfinite(value)):
+                raise ValueError(
+                    f"The augmentation's {name} is out of range. Expected a finite "
+                    f"number from 0 to {most:g}. Received: {name}={value}."
+                )
+
+    @property
+    def varies(self) -> bool:
+        """Whether images are changed each by itself: what `period` repeats."""
+        return bool(self.crops or self.flips or self.randaugment or self.cutout)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images are mixed, so that index and period do not say what one is.
+
+        What is kept for (epoch mod period, index), such as a teacher's output, is then
+        not that of the image in the batch.
+        """
+        return bool(self.mixup or self.cutmix)
+
+    def check_fits(self, image_shape, batch_size: int) -> None:
+        """Raises ValueError if images (H, W, C) or a batch cannot be changed so."""
+        height, width, channels = image_shape
+        if self.randaugment and channels not in (1, 3):
+            raise ValueError(
+                "RandAugment changes the colours of grey and RGB images. Expected 1 or "
+                f"3 channels, or randaugment=0. Received: {channels} channels."
+            )
+        if self.cutout > min(height, width):
+            raise ValueError(
+                "Cutout's square is larger than the images. Expected a cutout from 0 "
+                f"to {min(height, width)}. Received: cutout={self.cutout}."
+            )
+        if self.mixes and batch_size < 2:
+            raise ValueError(
+                "Mixup and CutMix mix the images of a batch. Expected a batch_size of "
+                f"2 or more. Received: batch_size={batch_size}."
             )
 
 
@@ -69,12 +128,6 @@ def draw(seed, epoch, num_examples: int) -> tuple[tf.Tensor, tf.Tensor]:
         [num_examples], stream_seed(seed, epoch, _FLIPS), alg="philox"
     )
     return offsets, uniform < 0.5
-
-
-def stream_seed(seed, epoch, stream: int) -> tf.Tensor:
-    """The int64 [2] seed of one of several independent draws of an epoch."""
-    seed = tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
-    return tf.random.fold_in(seed, stream, alg="philox")
 
 
 def augment(

@@ -9,7 +9,7 @@ from dataloader import decoding, resizing
 from dataloader.dataset import Split
 from dataloader.encoded import EncodedImages
 
-_PARALLEL = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+PARALLEL = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
 
 
 def batches(
@@ -39,16 +39,16 @@ def batches(
         def gather(plan):
             return finish(tf.gather(images, plan["index"]), plan)
 
-        return plans.map(gather, **_PARALLEL)
+        return plans.map(gather, **PARALLEL)
     fetch = _fetcher(split, crop)
-    singles = plans.unbatch().map(lambda plan: (fetch(plan), plan), **_PARALLEL)
-    return singles.batch(batch_size, drop_remainder=True).map(finish, **_PARALLEL)
+    singles = plans.unbatch().map(lambda plan: (fetch(plan), plan), **PARALLEL)
+    return singles.batch(batch_size, drop_remainder=True).map(finish, **PARALLEL)
 
 
 def decoded(images: EncodedImages) -> tf.data.Dataset:
     """The images in their order, uint8 [H, W, C] each, decoded in parallel."""
     whole, _ = _readers(images)
-    return tf.data.Dataset.range(len(images)).map(whole, **_PARALLEL)
+    return tf.data.Dataset.range(len(images)).map(whole, **PARALLEL)
 
 
 def held(images: EncodedImages) -> np.ndarray:

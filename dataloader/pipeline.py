@@ -4,14 +4,16 @@ Images stay uint8: the device scales and normalises them, which moves a quarter 
 the bytes.
 """
 
+import functools
+
 import tensorflow as tf
 
 from dataloader import augmentation as augmentation_lib
-from dataloader import fetching, resizing
+from dataloader import distortion, fetching, mixing, resizing
 from dataloader.augmentation import Augmentation
 from dataloader.dataset import Split
 
-_ORDER = 0  # random stream of the data order, apart from those of the augmentation
+_ORDER = 0  # random stream of the data order
 
 
 def train_batches(
@@ -27,10 +29,10 @@ def train_batches(
     """Shuffled, augmented batches of epochs first_epoch .. + num_epochs - 1.
 
     The order of an epoch is a function of (seed, epoch), the augmentation of an
-    image one of (seed, epoch, index). The len(split) % batch_size images left over
-    sit out that epoch, other ones each time. So a run resumed at any batch gets
-    exactly what it would have got, and images that are read from files arrive as
-    those in memory do.
+    image one of (seed, epoch, index), the mixing one of (seed, epoch, batch's number).
+    The len(split) % batch_size images left over sit out that epoch, other ones each
+    time. So a run resumed at any batch gets exactly what it would have got, and images
+    that are read from files arrive as those in memory do.
 
     Images of a split that resizes them are not padded: their crop is a random part
     of the image, see `resizing`.
@@ -46,12 +48,16 @@ def train_batches(
 
     Returns:
         Dataset of dicts: image, uint8 [B, H, W, C]; label, int32 [B]; index,
-        int32 [B], position in `split`. All shapes static.
+        int32 [B], position in `split`. If images are mixed, also other_label, int32
+        [B], and label_share, float32 [B], see `mixing.mix`. All shapes static.
 
     Raises:
         ValueError: an argument is out of range.
     """
     _check_batch_size(batch_size, split, most=len(split))
+    shape = split.image_shape
+    augmentation.check_fits(shape, batch_size)
+    alphas = {"mixup": augmentation.mixup, "cutmix": augmentation.cutmix}
     steps = len(split) // batch_size
     _check_range("first_epoch", first_epoch, least=0)
     _check_range("num_epochs", num_epochs, least=0)
@@ -60,9 +66,10 @@ def train_batches(
     cuts_out = bool(split.image_size) and augmentation.crops
 
     def plan_epoch(epoch):
-        """Indices, offsets and flips of each batch of an epoch."""
+        """Indices and all random numbers of each batch of an epoch."""
         version = epoch % augmentation.period if augmentation.period else epoch
         offsets, flips = augmentation_lib.draw(seed, version, len(split))
+        distortions = distortion.draw(augmentation, seed, version, len(split), shape)
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(split)),
             augmentation_lib.stream_seed(seed, epoch, _ORDER),
@@ -73,10 +80,17 @@ def train_batches(
             "index": order,
             "offsets": tf.gather(offsets, order),
             "flips": tf.gather(flips, order),
+            "distortions": tf.nest.map_structure(
+                lambda rows: tf.gather(rows, order), distortions
+            ),
         }
         if cuts_out:
             plan["seed"] = resizing.seeds(seed, version, order)
         return tf.data.Dataset.from_tensor_slices(plan)
+
+    def mixtures_of_epoch(epoch):
+        mixtures = mixing.draw(seed, epoch, steps, *shape[:2], **alphas)
+        return tf.data.Dataset.from_tensor_slices(mixtures)
 
     def crop(plan, height, width):
         return resizing.random_region(resizing.draw(plan["seed"]), height, width)
@@ -92,12 +106,18 @@ def train_batches(
             image = augmentation_lib.augment(
                 image, offsets, flips, augmentation.pad_mode if pads else "zero"
             )
+        image = distortion.apply(augmentation, image, plan["distortions"])
         return {"image": image, "label": tf.gather(labels, index), "index": index}
 
     epochs = tf.data.Dataset.range(first_epoch, first_epoch + num_epochs)
     plans = epochs.flat_map(plan_epoch).skip(skip_batches)  # touches no image
     crop = crop if cuts_out else None
-    return _finish(fetching.batches(plans, split, batch_size, make_batch, crop))
+    batches = fetching.batches(plans, split, batch_size, make_batch, crop)
+    if augmentation.mixes:
+        mixtures = epochs.flat_map(mixtures_of_epoch).skip(skip_batches)
+        mix = functools.partial(mixing.mix, **alphas)
+        batches = tf.data.Dataset.zip(batches, mixtures).map(mix, **fetching.PARALLEL)
+    return _finish(batches)
 
 
 def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:

@@ -47,11 +47,6 @@ class TrainingData:
         splits = {"validation": self.validation, "test": self.dataset.test}
         return {name: split for name, split in splits.items() if len(split)}
 
-    @property
-    def is_augmented(self) -> bool:
-        """Whether training images are changed at random."""
-        return self.dataset.crops or self.dataset.flips
-
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of all images and labels: a name alone does not say what they are."""
@@ -93,6 +88,11 @@ def prepare(
     cache_gib: float = 4.0,
     merge_valid: bool = False,
     skip_bad_images: bool = False,
+    randaugment: int = 0,
+    randaugment_magnitude: float = 9.0,
+    cutout: int = 0,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
 ) -> TrainingData:
     """Loads a data set and cuts it.
 
@@ -110,6 +110,11 @@ def prepare(
         cache_gib: see `registry.load`.
         merge_valid: see `registry.load`.
         skip_bad_images: see `registry.load`.
+        randaugment: the same.
+        randaugment_magnitude: the same.
+        cutout: the same; the data's mean is what it leaves.
+        mixup: the same.
+        cutmix: the same.
 
     Raises:
         ValueError: the set cannot be loaded, or a number is out of its range.
@@ -141,7 +146,18 @@ def prepare(
         indices=indices,
         train=dataset.train.take(indices),
         validation=dataset.train.take(held_out) if published is None else published,
-        augmentation=Augmentation(dataset.crops, dataset.flips, pad_mode, period),
+        augmentation=Augmentation(
+            crops=dataset.crops,
+            flips=dataset.flips,
+            pad_mode=pad_mode,
+            period=period,
+            randaugment=randaugment,
+            randaugment_magnitude=randaugment_magnitude,
+            cutout=cutout,
+            mean=dataset.mean,
+            mixup=mixup,
+            cutmix=cutmix,
+        ),
         seed=seed,
         batch_size=batch_size,
     )

@@ -70,6 +70,8 @@ class BSS(base.Distiller):
         ValueError: a hyperparameter is out of range.
     """
 
+    needs_labels = True
+
     # KD-Zoo's numbers: 10 of 200 epochs of warm-up. There the weight falls by epochs.
 
     def __init__(

@@ -51,6 +51,8 @@ class CRD(base.Distiller):
             images belong to one class.
     """
 
+    needs_labels = True
+
     def __init__(
         self,
         student_taps,

@@ -71,6 +71,8 @@ class LwM(base.Distiller):
         ValueError: a hyperparameter is out of range, a tap does not exist or is no map.
     """
 
+    needs_labels = True
+
     def __init__(
         self,
         student_taps,

@@ -78,6 +78,8 @@ class MLKD(base.Distiller):
             training starts) the images are not square.
     """
 
+    needs_labels = True
+
     def __init__(
         self,
         student_taps,

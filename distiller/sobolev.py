@@ -43,6 +43,8 @@ class Sobolev(base.Distiller):
         ValueError: a hyperparameter is out of range.
     """
 
+    needs_labels = True
+
     # Paper: derivatives of all outputs, or of random projections of them, as they
     # are. Here: of the label's logit, at length 1, as in KD-Zoo, whose weight it is:
     # one backward pass instead of one a class, and no scale to be matched.

@@ -32,6 +32,11 @@ class Spec:
         return any(registry.method_class(part).trains_teacher for part in self.parts)
 
     @property
+    def needs_labels(self) -> bool:
+        """Whether a method reads labels, so that images must not be mixed."""
+        return any(registry.method_class(part).needs_labels for part in self.parts)
+
+    @property
     def task_weight(self) -> float:
         """Weight of the label cross-entropy, where the run gives none."""
         return max(registry.method_class(part).task_weight for part in self.parts)

@@ -10,10 +10,11 @@ from absl import flags
 from op_utils import user_code
 from op_utils.options import (
     FILES,
-    ONLY_WITH_AUGMENTATION,
+    ONLY_WITH_CROPS,
     ONLY_WITH_FOLDERS,
     ONLY_WITH_INIT,
     ONLY_WITH_TEACHER,
+    ONLY_WITH_VARIATION,
     TEACHER_MODEL,
     Options,
 )
@@ -73,6 +74,8 @@ def read() -> Options:
     values = {f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(Options)}
     values |= {name: tuple(values[name]) for name in ("hparam", "imports")}
     values |= {name: path(name) for name in _PATHS}
+    if values["teacher"].endswith(".keras") and not values["teacher_checkpoint"]:
+        values |= {"teacher_checkpoint": values["teacher"], "teacher": ""}
     user_code.load(values["imports"])
     return Options(**values)
 
@@ -82,13 +85,13 @@ def path(name: str) -> str:
     return os.path.expanduser(flags.FLAGS[name].value)
 
 
-def print_notes(options: Options, phases: Sequence, is_augmented: bool) -> None:
+def print_notes(options: Options, phases: Sequence, augmentation) -> None:
     """Says which flags were given but decide nothing in this run.
 
     Args:
         options: the run's.
         phases: the method's.
-        is_augmented: whether the training images are.
+        augmentation: a `dataloader.Augmentation`, what is done to the images.
     """
 
     def note(names, reason):
@@ -118,11 +121,16 @@ def print_notes(options: Options, phases: Sequence, is_augmented: bool) -> None:
         note(ONLY_WITH_FOLDERS, f"--dataset={options.dataset}")
     if options.dataset == "digits" or options.dataset.startswith("npz:"):
         note(("cache_gib",), f"--dataset={options.dataset}, which is held in memory")
-    if options.image_size and is_augmented:
-        note(("pad_mode",), f"--image_size={options.image_size}")
-    if not is_augmented:
-        reason = f"--dataset={options.dataset}, which is not augmented"
-        note(ONLY_WITH_AUGMENTATION, reason)
+    if options.image_size and augmentation.crops:
+        note(ONLY_WITH_CROPS, f"--image_size={options.image_size}")
+    if not options.randaugment:
+        note(("randaugment_magnitude",), "--randaugment=0")
+    if not augmentation.crops:
+        reason = f"--dataset={options.dataset}, which is not cropped at random"
+        note(ONLY_WITH_CROPS, reason)
+    if not augmentation.varies:
+        reason = f"--dataset={options.dataset}, whose images are not changed one by one"
+        note(ONLY_WITH_VARIATION, reason)
     if options.teacher and options.for_teacher().warmup_epochs < options.warmup_epochs:
         print(
             f"note: the teacher is warmed up for {options.teacher_epochs / 2:g} epochs,"

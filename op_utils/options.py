@@ -29,6 +29,8 @@ _SHARE = _Range("at least 0 and below 1", lambda x: 0 <= x < 1)
 _COUNT = _Range("1 or more", lambda x: x >= 1)
 _PERIOD = _Range("0 (no period) or more", lambda x: x >= 0)
 _IMAGE_SIZE = _Range("0 (the images' own) or more", lambda x: x >= 0)
+_COUNT_OR_NONE = _Range("0 (none) or more", lambda x: x >= 0)
+_MAGNITUDE = _Range("from 0 to 30", lambda x: 0 <= x <= 30)
 _SEED = _Range("from 0 to 2147483647", lambda x: 0 <= x < 2**31)
 
 
@@ -108,6 +110,21 @@ class Options:
         "others are read from their files for each batch.",
         check=_NOT_NEGATIVE,
         is_number_free=True,
+    )
+    randaugment: int = _option(
+        0, "Random operations on each image (RandAugment).", check=_COUNT_OR_NONE
+    )
+    randaugment_magnitude: float = _option(
+        9.0, "Their strength; 10 is the end of AutoAugment's ranges.", check=_MAGNITUDE
+    )
+    cutout: int = _option(
+        0, "Side of Cutout's square, which becomes the mean.", check=_COUNT_OR_NONE
+    )
+    mixup: float = _option(0.0, "Mixup's alpha; 0: none.", check=_NOT_NEGATIVE)
+    cutmix: float = _option(
+        0.0,
+        "CutMix's alpha; 0: none. With --mixup, each batch gets one of both.",
+        check=_NOT_NEGATIVE,
     )
     teacher: str = _option(
         "resnet20",
@@ -219,6 +236,8 @@ class Options:
             values |= _defaults("pad_mode")
         if not self.reads_folder:
             values |= _defaults("merge_valid")
+        if not self.randaugment:
+            values |= _defaults("randaugment_magnitude")
         for name in FILES:  # Their content counts, not where they lie.
             if self._is_file(name):
                 values[name] = file_digest(values[name])
@@ -275,6 +294,11 @@ class Options:
             "cache_gib": self.cache_gib,
             "merge_valid": self.merge_valid,
             "skip_bad_images": self.skip_bad_images,
+            "randaugment": self.randaugment,
+            "randaugment_magnitude": self.randaugment_magnitude,
+            "cutout": self.cutout,
+            "mixup": self.mixup,
+            "cutmix": self.cutmix,
         }
 
     def rates(self, steps_per_epoch: int) -> dict:
@@ -318,14 +342,15 @@ class Options:
         names = (*ONLY_WITH_TEACHER, "teacher_checkpoint", *TEACHER_MODEL)
         return dataclasses.replace(self, **_defaults(*names), teacher="")
 
-    def without_unused(self, phases, is_augmented: bool) -> "Options":
+    def without_unused(self, phases, augmentation) -> "Options":
         """The same settings with those left out that decide nothing in this run.
 
         Args:
             phases: the method's.
-            is_augmented: whether the training images are.
+            augmentation: a `dataloader.Augmentation`, what is done to the images.
         """
-        unused = () if is_augmented else ONLY_WITH_AUGMENTATION
+        unused = () if augmentation.crops else ONLY_WITH_CROPS
+        unused += () if augmentation.varies else ONLY_WITH_VARIATION
         if not any(phase.length == "init" for phase in phases):
             unused += ONLY_WITH_INIT
         return dataclasses.replace(self, **_defaults(*unused))
@@ -353,6 +378,21 @@ class Options:
             no_net = {"teacher": ""} if self.teacher_checkpoint else {}
             return dataclasses.replace(unused, **no_net)
         return self
+
+    def check_labels_of(self, method) -> None:
+        """Raises ValueError if the method needs one label an image, but there are two.
+
+        Args:
+            method: a `distiller.Spec`.
+        """
+        given = {"mixup": self.mixup, "cutmix": self.cutmix}
+        mixed = [f"--{name}={alpha}" for name, alpha in given.items() if alpha]
+        if method.needs_labels and mixed:
+            raise ValueError(
+                f"--distiller={method.name} reads the label of each image, and mixed "
+                "images have two. Expected neither --mixup nor --cutmix. Received: "
+                f"{', '.join(mixed)}."
+            )
 
     def for_teacher(self) -> "Options":
         """The settings of the teacher's own training, whatever the student's are."""
@@ -382,7 +422,8 @@ TEACHER_MODEL = ("teacher_taps", "teacher_scaling", "teacher_weights")
 ONLY_WITH_TEACHER = ("teacher_epochs", "teacher_seed")
 ONLY_WITH_INIT = ("init_epochs", "init_learning_rate")
 ONLY_WITH_FOLDERS = ("merge_valid", "skip_bad_images")
-ONLY_WITH_AUGMENTATION = ("pad_mode", "augmentation_period")
+ONLY_WITH_CROPS = ("pad_mode",)
+ONLY_WITH_VARIATION = ("augmentation_period",)
 
 
 def _defaults(*names: str) -> dict:

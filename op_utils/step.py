@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from op_utils import mixed_labels
+
 
 def cast_output(output):
     """The same output in float32: losses are never computed in half precision."""
@@ -27,13 +29,6 @@ def normalise(images: tf.Tensor, mean: Sequence, std: Sequence) -> tf.Tensor:
     offset = np.asarray(mean, np.float32) * np.float32(255.0)
     scale = np.float32(255.0) * np.asarray(std, np.float32)
     return (tf.cast(images, tf.float32) - offset) / scale
-
-
-def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Mean negative log-likelihood of int labels [B] under logits [B, C], in nats."""
-    return tf.reduce_mean(
-        tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    )
 
 
 def trained_variables(phase, student, teacher) -> tuple:
@@ -63,7 +58,7 @@ class Step:
         task_weight: weight of the label cross-entropy where the phase names none;
             None takes the method's.
         xla: compile forward and backward with XLA.
-        task_loss: (labels, logits) -> scalar; the label cross-entropy by default.
+        task_loss: (batch, logits) -> scalar; the label cross-entropy by default.
         observe: called in the graph with (batch, student output), to update metrics.
     """
 
@@ -77,7 +72,7 @@ class Step:
         optimizer,
         task_weight,
         xla=False,
-        task_loss=cross_entropy,
+        task_loss=mixed_labels.cross_entropy,
         observe=None,
     ):
         self.method, self.phase = phase.method or method, phase
@@ -95,13 +90,19 @@ class Step:
 
         Args:
             batch: `image` float32 normalised, `label`, `index`, `epoch`, `progress`,
-                `seed`, as the methods see it.
+                `seed`, as the methods see it; of mixed images `other_label` and
+                `label_share`, too.
             rate: learning rate.
 
         Returns:
             Scalars of this step: "loss" and each weighted term of it as "loss/...",
-            "gradient_norm" (without L2) and, where the student trains, "accuracy".
+            "gradient_norm" (without L2) and, where the student trains, "accuracy",
+            by the label with the larger share where images are mixed.
+
+        Raises:
+            ValueError: the images are mixed, and the method needs their labels.
         """
+        mixed_labels.check_can_read(self.method, batch)
         batch = {**batch, **self.method.draw(batch)}
         gradients, metrics = self._compiled(batch)
         self.optimizer.apply(gradients, rate)
@@ -134,7 +135,8 @@ class Step:
         if self.observe is not None:
             self.observe(batch, student_output)
         if phase.trains_student:
-            hits = tf.argmax(student_output.logits, 1, tf.int32) == batch["label"]
+            labels = mixed_labels.main_label(batch)
+            hits = tf.argmax(student_output.logits, 1, tf.int32) == labels
             metrics["accuracy"] = tf.reduce_mean(tf.cast(hits, tf.float32))
         norm = tf.linalg.global_norm([g for g in gradients if g is not None])
         metrics["gradient_norm"] = self.optimizer.unscale(norm)
@@ -181,7 +183,7 @@ class Step:
     def _task(self, batch, student_output, teacher_output):
         if not self.task_weight:
             return None
-        task = self.task_loss(batch["label"], student_output.logits)
+        task = self.task_loss(batch, student_output.logits)
         if self.phase.trains_teacher:
-            task += self.task_loss(batch["label"], teacher_output.logits)
+            task += self.task_loss(batch, teacher_output.logits)
         return self.task_weight * task

@@ -12,8 +12,19 @@ IMAGE_SIZE = 8
 LABELS = np.arange(40, dtype=np.int32) % NUM_CLASSES
 
 
-def data(batch_size=4) -> DataSpec:
-    return DataSpec(len(LABELS), NUM_CLASSES, LABELS, batch_size)
+class Data(DataSpec):
+    """A DataSpec that knows whether its labels were read."""
+
+    labels_were_read = False
+
+    def __getattribute__(self, name):
+        if name == "labels":
+            object.__setattr__(self, "labels_were_read", True)
+        return super().__getattribute__(name)
+
+
+def data(batch_size=4) -> Data:
+    return Data(len(LABELS), NUM_CLASSES, LABELS, batch_size)
 
 
 def batch(size=4, progress=0.5, seed=0) -> dict[str, tf.Tensor]:

@@ -58,6 +58,7 @@ def test_evaluation_agrees_with_training(teacher):
     "flags",
     [
         ("--distiller=VID+Soft_logits", "--hparam=VID.weight=0.5", "--xla"),
+        ("--distiller=AT", "--randaugment=1", "--mixup=0.2", "--cutmix=1"),
         ("--distiller=hint", "--init_epochs=1", "--precision=mixed_float16"),
         ("--validation=0.2", "--evaluate_every=2", "--warmup_epochs=1"),
         *(

@@ -104,3 +104,41 @@ def test_reflection_needs_more_than_the_padding():
     with pytest.raises(ValueError, match="at least 5 rows.*4x8.*pad_mode='zero'"):
         augmentation.augment(images, *augmentation.draw(0, 0, 1), "reflect")
     augmentation.augment(images, *augmentation.draw(0, 0, 1), "zero")
+
+
+OUT_OF_RANGE = {
+    "randaugment": (-1,),
+    "randaugment_magnitude": (-0.1, 30.1, np.nan),
+    "cutout": (-1,),
+    "mixup": (-0.1, np.inf, np.nan),
+    "cutmix": (-0.1, np.inf, np.nan),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, v) for name, bad in OUT_OF_RANGE.items() for v in bad]
+)
+def test_numbers_out_of_range(name, value):
+    with pytest.raises(ValueError, match=f"{name} is out.*Expected.*{name}={value}"):
+        augmentation.Augmentation(**{name: value})
+
+
+NOTHING = {"crops": False, "flips": False}
+
+
+@pytest.mark.parametrize(
+    ("changes", "varies", "mixes"),
+    [
+        ({}, False, False),
+        ({"randaugment_magnitude": 3.0, "period": 2}, False, False),
+        ({"crops": True}, True, False),
+        ({"flips": True}, True, False),
+        ({"randaugment": 1}, True, False),
+        ({"cutout": 1}, True, False),
+        ({"mixup": 0.1}, False, True),
+        ({"cutmix": 0.1}, False, True),
+    ],
+)
+def test_what_the_options_change(changes, varies, mixes):
+    found = augmentation.Augmentation(**NOTHING | changes)
+    assert (found.varies, found.mixes) == (varies, mixes)

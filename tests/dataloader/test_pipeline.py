@@ -1,12 +1,18 @@
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import dataloader
 from dataloader import augmentation as augmentation_lib
+from dataloader import cutout, mixing, randaugment
 from dataloader.augmentation import Augmentation
 
 PLAIN = Augmentation(crops=False, flips=False)
+MEAN, MIXED = (0.2, 0.4, 0.6), {"mixup": 0.4, "cutmix": 1.0}
+PERIODIC = Augmentation(period=2)
+EVERYTHING = Augmentation(period=2, randaugment=1, cutout=3, mean=MEAN, **MIXED)
 
 
 def make_split(size=50, shape=(8, 6, 3)):
@@ -62,6 +68,16 @@ def test_shapes_are_static():
     }
 
 
+def test_shapes_of_mixed_batches_are_static():
+    assert three_epochs(EVERYTHING).element_spec == {
+        "image": tf.TensorSpec([8, 8, 6, 3], tf.uint8),
+        "label": tf.TensorSpec([8], tf.int32),
+        "index": tf.TensorSpec([8], tf.int32),
+        "other_label": tf.TensorSpec([8], tf.int32),
+        "label_share": tf.TensorSpec([8], tf.float32),
+    }
+
+
 def test_an_epoch_has_no_image_twice():
     for epoch in (0, 1, 7):
         indices = order(batches(first_epoch=epoch))
@@ -97,23 +113,41 @@ def test_iterating_twice_and_building_twice_is_the_same():
     assert_same(first, batches(first_epoch=2, num_epochs=3, seed=0))
 
 
-@pytest.fixture(scope="module")
-def whole():
-    """Three epochs, the augmentations of the third being those of the first."""
-    return batches(num_epochs=3, augmentation=Augmentation(period=2))
+@functools.cache
+def three_epochs(augmentation):
+    """Of a period of 2, so that the third has the augmentations of the first."""
+    return dataloader.train_batches(
+        SPLIT,
+        batch_size=8,
+        first_epoch=0,
+        num_epochs=3,
+        seed=3,
+        augmentation=augmentation,
+    )
+
+
+@functools.cache
+def whole(augmentation):
+    return list(three_epochs(augmentation).as_numpy_iterator())
 
 
 @pytest.mark.parametrize(
-    ("epoch", "skip"), [(0, 0), (0, 5), (1, 0), (1, 2), (1, 6), (2, 1), (2, 6)]
+    ("augmentation", "epoch", "skip"),
+    [
+        *((PERIODIC, 0, skip) for skip in (0, 5)),
+        *((PERIODIC, 1, skip) for skip in (0, 2, 6)),
+        *((PERIODIC, 2, skip) for skip in (1, 6)),
+        (EVERYTHING, 1, 2),
+    ],
 )
-def test_resume_gives_what_an_uninterrupted_run_gives(epoch, skip, whole):
+def test_resume_gives_what_an_uninterrupted_run_gives(augmentation, epoch, skip):
     resumed = batches(
         first_epoch=epoch,
         num_epochs=3 - epoch,
         skip_batches=skip,
-        augmentation=Augmentation(period=2),
+        augmentation=augmentation,
     )
-    assert_same(resumed, whole[epoch * 6 + skip :])
+    assert_same(resumed, whole(augmentation)[epoch * 6 + skip :])
 
 
 def test_no_epochs_give_nothing():
@@ -135,6 +169,22 @@ def test_images_are_augmented_as_drawn(crops, flips, pad_mode):
         np.testing.assert_array_equal(batch["image"], expected[batch["index"]])
 
 
+def test_everything_is_applied_in_order_and_as_drawn():
+    # Epoch 2 has the images of epoch 0, of the period 2, but its own mixtures.
+    images = augmentation_lib.augment(
+        tf.constant(SPLIT.images), *augmentation_lib.draw(3, 0, 50), "zero"
+    )
+    images = randaugment.apply(images, *randaugment.draw(3, 0, 50, 1), magnitude=9)
+    images = cutout.cut_out(images, cutout.draw(3, 0, 50, 8, 6), 3, MEAN)
+    mixtures = mixing.draw(3, 2, 6, 8, 6, **MIXED)
+    for i, batch in enumerate(whole(EVERYTHING)[12:]):
+        index = batch["index"]
+        own = {"image": tf.gather(images, index), "index": index}
+        own["label"] = tf.constant(SPLIT.labels[index])
+        mixture = {name: value[i] for name, value in mixtures.items()}
+        assert_same([batch], [mixing.mix(own, mixture, **MIXED)])
+
+
 def test_augmentation_does_not_depend_on_the_batch_size():
     small, large = by_index(batches(batch_size=5)), by_index(batches(batch_size=25))
     for index, image in small.items():
@@ -142,9 +192,8 @@ def test_augmentation_does_not_depend_on_the_batch_size():
 
 
 def test_period_repeats_the_augmentation_but_not_the_order():
-    augmentation = Augmentation(period=2)
     zero, one, two = (
-        batches(first_epoch=epoch, batch_size=10, augmentation=augmentation)
+        batches(first_epoch=epoch, batch_size=10, augmentation=PERIODIC)
         for epoch in range(3)
     )
     assert not np.array_equal(order(zero), order(two))
@@ -203,6 +252,18 @@ def test_evaluation_sees_every_image_once_in_order(batch_size):
         ({"skip_batches": -1}, "between 0 and 6.*skip_batches=-1"),
         ({"skip_batches": 7}, "between 0 and 6.*skip_batches=7"),
         ({"split": SPLIT.take(np.zeros(0, int))}, "split is empty"),
+        ({"augmentation": Augmentation(cutout=7)}, "from 0 to 6.*cutout=7"),
+        (
+            {"augmentation": Augmentation(mixup=0.2), "batch_size": 1},
+            "2 or more.*batch_size=1",
+        ),
+        (
+            {
+                "augmentation": Augmentation(randaugment=1),
+                "split": make_split(shape=(8, 6, 2)),
+            },
+            "1 or 3 channels.*Received: 2 channels",
+        ),
     ],
 )
 def test_training_arguments_out_of_range(changes, message):

@@ -37,3 +37,15 @@ def test_batches_follow_the_seed():
 def test_batch_size_out_of_range(batch_size):
     with pytest.raises(ValueError, match=f"from 1 to 14[0-9].*={batch_size}"):
         dataloader.prepare("digits", batch_size=batch_size, fraction=0.1)
+
+
+def test_the_pipeline_gets_what_is_asked_for():
+    wanted = dict(randaugment=2, randaugment_magnitude=4.0, cutout=3)
+    wanted |= dict(mixup=0.2, cutmix=1.0, pad_mode="reflect", period=5)
+    data = prepare(**wanted)
+    found = data.augmentation
+    assert {name: getattr(found, name) for name in wanted} == wanted
+    assert found.mean == data.dataset.mean
+    assert not found.crops and not found.flips  # which would change digits' meaning
+    batch = next(iter(data.batches(0, 1, 0)))
+    assert batch["image"].dtype == "uint8" and "other_label" in batch

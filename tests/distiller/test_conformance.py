@@ -353,3 +353,32 @@ def test_sums_with_other_methods_work(name):
     *_, last = run(method, student, teacher, fakes.batch())
     prefixes = {term.split("/")[0] for term in last.terms}
     assert other.lower() in prefixes <= {name.lower(), other.lower()}
+
+
+@every_case_variants_slow
+def test_a_method_reads_labels_if_and_only_if_it_says_so(case):
+    """Mixed images have two labels: only methods that say so can be kept from them."""
+    method = compiled(case)[0]
+    first = numbers_under(method, fakes.LABELS[[0, 3, 6, 9]])
+    second = numbers_under(method, np.array([1, 1, 0, 0], np.int32))
+    assert first.keys() == second.keys()
+    differ = [key for key in first if not np.array_equal(first[key], second[key])]
+    reads = bool(differ) or method.data.labels_were_read
+    assert reads == registry.method_class(case[0]).needs_labels, differ
+
+
+def numbers_under(method, labels) -> dict[str, np.ndarray]:
+    """What a method draws, and its terms, if the batch has these labels."""
+    kept = [v.numpy() for v in method.variables]
+    student, teacher = nets()
+    batch = {**fakes.batch(), "label": tf.constant(labels)}
+    found = method.draw(batch)
+    batch |= found
+    given = method.teacher_forward(teacher, student, batch)
+    seen = method.student_forward(student, teacher, batch, given)
+    for phase in method.phases():
+        terms = phase.loss(seen, given, batch)
+        found |= {f"{phase.name}/{name}": term for name, term in terms.items()}
+    for variable, value in zip(method.variables, kept, strict=True):
+        variable.assign(value)
+    return {name: np.asarray(value) for name, value in found.items()}

@@ -65,6 +65,8 @@ def test_facts_are_known_before_there_are_nets():
     assert distiller.resolve("none+AT").uses_teacher
     assert not distiller.resolve("none+AT").trains_teacher
     assert distiller.resolve("DML+AT").trains_teacher
+    assert not distiller.resolve("AT+KD").needs_labels
+    assert distiller.resolve("AT+CRD").needs_labels
     assert distiller.resolve("KD").task_weight == 0.1
     assert distiller.resolve("KD+VID").task_weight == 1.0
 

@@ -106,7 +106,10 @@ if settings.distiller == "none":
 lengths = ["init", "train"] if settings.distiller == "FitNet" else ["train"]
 is_mutual = settings.distiller == "DML"
 phases = [types.SimpleNamespace(length=x, trains_teacher=is_mutual) for x in lengths]
-option_flags.print_notes(settings, phases, settings.dataset != "digits")
+is_cropped = settings.dataset != "digits"
+varies = is_cropped or settings.cutout > 0
+augmentation = types.SimpleNamespace(crops=is_cropped, varies=varies)
+option_flags.print_notes(settings, phases, augmentation)
 """
 
 
@@ -145,6 +148,13 @@ option_flags.print_notes(settings, phases, settings.dataset != "digits")
         ),
         (["--merge_valid", "--skip_bad_images", "--dataset=folder:a"], []),
         (["--cache_gib=1", "--dataset=cifar10"], []),
+        (
+            [
+                *("--augmentation_period=2", "--pad_mode=zero", "--cutout=2"),
+                "--randaugment_magnitude=5",
+            ],
+            ["randaugment_magnitude", "pad_mode"],
+        ),
     ],
 )
 def test_flags_without_effect_are_noted(arguments, noted):

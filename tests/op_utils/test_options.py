@@ -10,8 +10,9 @@ import pytest
 
 import dataloader
 from op_utils.options import (
-    ONLY_WITH_AUGMENTATION,
+    ONLY_WITH_CROPS,
     ONLY_WITH_INIT,
+    ONLY_WITH_VARIATION,
     Options,
 )
 from tests.op_utils.settings import VALUES
@@ -30,6 +31,11 @@ RANGES = {
     "cache_gib": ((0.0, 1e-9, 64.0), (-0.1, NAN, INF)),
     "teacher_scaling": (("", "unit", "torch"), ("Unit", "zoom")),
     "student_scaling": (("", "pixels", "caffe"), ("Unit", "zoom")),
+    "randaugment": ((0, 3), (-1,)),
+    "randaugment_magnitude": ((0.0, 9.5, 30.0), (-0.1, 30.1, NAN, INF)),
+    "cutout": ((0, 16), (-1,)),
+    "mixup": ((0.0, 0.2, 8.0), (-0.1, NAN, INF)),
+    "cutmix": ((0.0, 0.2, 8.0), (-0.1, NAN, INF)),
     "teacher_epochs": ((1, 300), (0, -1)),
     "teacher_seed": ((0, 2**31 - 1), (-1, 2**31)),
     "task_weight": ((None, 0.0, 2.5), (-0.1, NAN, INF)),
@@ -121,6 +127,7 @@ UNUSED_UNLESS = {
     "decay_points": {"schedule": "step"},
     "decay_rate": {"schedule": "step"},
     "merge_valid": {"dataset": "folder:cinic"},
+    "randaugment_magnitude": {"randaugment": 1},
 }
 
 
@@ -140,6 +147,7 @@ def test_options_that_decide_something_change_the_folder(name):
         ({"momentum": 0.0}, {"nesterov": True}),
         ({"image_size": 32}, {"pad_mode": "reflect"}),
         ({"dataset": "cifar10"}, {"merge_valid": True}),
+        ({"randaugment": 0}, {"randaugment_magnitude": 3.0}),
     ],
 )
 def test_options_that_are_not_used_may_change(others, unused):
@@ -147,21 +155,48 @@ def test_options_that_are_not_used_may_change(others, unused):
 
 
 @pytest.mark.parametrize(
-    ("lengths", "is_augmented", "unused"),
+    ("lengths", "crops", "varies", "unused"),
     [
-        (["train"], False, ONLY_WITH_INIT + ONLY_WITH_AUGMENTATION),
-        (["train"], True, ONLY_WITH_INIT),
-        (["init", "train"], False, ONLY_WITH_AUGMENTATION),
-        (["init", "train"], True, ()),
+        (
+            ["train"],
+            False,
+            False,
+            ONLY_WITH_INIT + ONLY_WITH_CROPS + ONLY_WITH_VARIATION,
+        ),
+        (["train"], True, True, ONLY_WITH_INIT),
+        (["init", "train"], False, False, ONLY_WITH_CROPS + ONLY_WITH_VARIATION),
+        (["init", "train"], False, True, ONLY_WITH_CROPS),
+        (["init", "train"], True, True, ()),
     ],
 )
-def test_what_a_run_does_not_use_is_left_out(lengths, is_augmented, unused):
+def test_what_a_run_does_not_use_is_left_out(lengths, crops, varies, unused):
     phases = [types.SimpleNamespace(length=length) for length in lengths]
+    augmentation = types.SimpleNamespace(crops=crops, varies=varies)
     settings = Options(**OTHERS)
-    used = settings.without_unused(phases, is_augmented)
+    used = settings.without_unused(phases, augmentation)
     for name in OTHERS:
         source = Options() if name in unused else settings
         assert getattr(used, name) == getattr(source, name), name
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"mixup": 0.2}, "--mixup=0.2"),
+        ({"cutmix": 1.0}, "--cutmix=1.0"),
+        ({"mixup": 0.2, "cutmix": 1.0}, "--mixup=0.2, --cutmix=1.0"),
+    ],
+)
+def test_a_method_that_reads_labels_refuses_mixed_images(given, shown):
+    reads, not_ = (
+        types.SimpleNamespace(name="CRD+AT", needs_labels=needs)
+        for needs in (True, False)
+    )
+    message = rf"--distiller=CRD\+AT reads the label.*Received: {shown}\."
+    with pytest.raises(ValueError, match=message):
+        Options(**given).check_labels_of(reads)
+    Options(**given).check_labels_of(not_)
+    Options(randaugment=2, cutout=4).check_labels_of(reads)
 
 
 def test_default_train_dir_is_readable_and_stable():
@@ -334,6 +369,12 @@ def test_data(empty):
         "cache_gib": 4.0 if empty else 0.5,
         "merge_valid": not empty,
         "skip_bad_images": not empty,
+        **{
+            name: getattr(settings, name)
+            for name in ("randaugment", "randaugment_magnitude", "cutout")
+        },
+        "mixup": settings.mixup,
+        "cutmix": settings.cutmix,
     }
 
 

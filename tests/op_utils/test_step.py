@@ -58,14 +58,6 @@ def softmax(logits):
     return powers / powers.sum(1, keepdims=True)
 
 
-def test_cross_entropy_equals_numpy():
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=(5, 3)), rng.integers(0, 3, 5)
-    expected = -np.log(softmax(logits)[np.arange(5), labels]).mean()
-    found = step_lib.cross_entropy(tf.constant(labels), tf.constant(logits))
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
-
-
 def test_outputs_are_cast_and_cut_off():
     output = base.Output(
         tf.ones([1, 2], tf.float16), {"stage1": tf.ones([1, 3], tf.bfloat16)}
@@ -129,6 +121,43 @@ def test_task_and_method_add_up(graph):
         student.get_weights()[0], w - RATE * gradient, rtol=1e-5, atol=1e-6
     )
     np.testing.assert_array_equal(teacher.get_weights()[0], w_teacher)
+
+
+OTHER_LABELS = {"other_label": (BATCH["label"] + 1) % 3}
+
+
+@pytest.mark.parametrize("share", [0.7, 0.4])
+def test_mixed_labels_count_by_their_shares(share):
+    student, teacher, w, w_teacher = linear_pair()
+    mixed = {**BATCH, **OTHER_LABELS, "label_share": tf.fill([4], share)}
+    metrics = run(make(tiny.Method(mimic), student, teacher), mixed)
+    other = {**BATCH, "label": OTHER_LABELS["other_label"]}
+    (task, gradient), (own, own_gradient) = numpy_gradients(w, w_teacher)
+    (task2, gradient2), _ = numpy_gradients(w, w_teacher, other)
+    gradient = share * gradient + (1 - share) * gradient2
+    task = share * task + (1 - share) * task2
+    np.testing.assert_allclose(metrics["loss/task"], task, rtol=1e-5)
+    np.testing.assert_allclose(metrics["loss/mimic"], own, rtol=1e-5)
+    np.testing.assert_allclose(
+        student.get_weights()[0],
+        w - RATE * (gradient + own_gradient),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+    main = (BATCH if share > 0.5 else other)["label"]
+    hits = (BATCH["image"].numpy().reshape(4, -1) @ w).argmax(1) == main
+    np.testing.assert_allclose(metrics["accuracy"], np.mean(hits))
+
+
+def test_a_method_that_reads_labels_refuses_mixed_images():
+    student, teacher, w, _ = linear_pair()
+    method = tiny.Method(mimic)
+    method.needs_labels = True
+    mixed = {**BATCH, **OTHER_LABELS, "label_share": tf.fill([4], 0.7)}
+    step = make(method, student, teacher)
+    with pytest.raises(ValueError, match="mixed images have two"):
+        step(mixed, tf.constant(RATE))
+    np.testing.assert_array_equal(student.get_weights()[0], w)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,49 @@
+"""Labels of a batch whose images may be mixed: `other_label` and `label_share`.
+
+An image with both has `label` for the share, and `other_label` for the rest. Sources:
+Mixup, https://arxiv.org/abs/1710.09412; CutMix, https://arxiv.org/abs/1905.04899.
+"""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+
+def cross_entropy(batch: Mapping, logits: tf.Tensor) -> tf.Tensor:
+    """Mean over the batch of share * CE(label) + (1 - share) * CE(other label).
+
+    Args:
+        batch: `label`, int32 [B]; where images are mixed `other_label`, int32 [B], and
+            `label_share`, float32 [B], too.
+        logits: [B, num_classes].
+
+    Returns:
+        Scalar in nats.
+    """
+
+    def losses(labels):
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+    own = losses(batch["label"])
+    if "other_label" in batch:
+        share = batch["label_share"]
+        own = share * own + (1.0 - share) * losses(batch["other_label"])
+    return tf.reduce_mean(own)
+
+
+def main_label(batch: Mapping) -> tf.Tensor:
+    """The label with the larger share, int32 [B]; `label` of two halves."""
+    if "other_label" not in batch:
+        return batch["label"]
+    is_main = batch["label_share"] >= 0.5
+    return tf.where(is_main, batch["label"], batch["other_label"])
+
+
+def check_can_read(method, batch: Mapping) -> None:
+    """Raises ValueError if the method needs one label an image, but there are two."""
+    if method.needs_labels and "other_label" in batch:
+        raise ValueError(
+            "The method reads the label of each image, and mixed images have two. "
+            "Expected batches without Mixup and CutMix. Received: a batch with "
+            f"{', '.join(batch)} for {method.name}."
+        )
