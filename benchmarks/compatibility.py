@@ -58,8 +58,19 @@ with the error below. Written by `python -m benchmarks.compatibility`.
 
 @functools.lru_cache(maxsize=2)
 def teacher_net(name: str):
-    """A fresh net; two pairs often share it."""
-    return workload.build_net(name)
+    """A net with the batch statistics of noise; two pairs often share it.
+
+    Without them the maps of a deep fresh net grow beyond float32.
+    """
+    net = workload.build_net(name)
+    norms = [layer for layer in net._flatten_layers() if hasattr(layer, "momentum")]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    net(workload.batch(BATCH_SIZE)["image"], training=True)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return net
 
 
 def attempt(name: str, pair: tuple[str, str]) -> str:
