@@ -91,6 +91,7 @@ class Distiller(tf.Module):
         trains_teacher: the teacher starts fresh and learns together with the student,
             instead of being trained before.
         needs_trained_teacher: the method reads the teacher's weights when it is built.
+        needs_index: the method reads `batch["index"]`.
         task_weight: label cross-entropy weight where the paper gives one.
         least_batch_size: images that a batch needs.
         student_taps, teacher_taps: tap name -> `nets.taps.TapSpec`.
@@ -101,6 +102,7 @@ class Distiller(tf.Module):
     uses_teacher = True
     trains_teacher = False
     needs_trained_teacher = False
+    needs_index = False
     task_weight = 1.0
     least_batch_size = 1
 
