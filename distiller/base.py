@@ -93,6 +93,7 @@ class Distiller(tf.Module):
         needs_trained_teacher: the method reads the teacher's weights when it is built.
         needs_labels: the method itself reads labels, `batch["label"]` or `data.labels`:
             mixed images, which have two, are refused.
+        needs_index: the method reads `batch["index"]`.
         task_weight: label cross-entropy weight where the paper gives one.
         least_batch_size: images that a batch needs.
         student_taps, teacher_taps: tap name -> `nets.taps.TapSpec`.
@@ -104,6 +105,7 @@ class Distiller(tf.Module):
     trains_teacher = False
     needs_trained_teacher = False
     needs_labels = False
+    needs_index = False
     task_weight = 1.0
     least_batch_size = 1
 

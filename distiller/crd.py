@@ -52,6 +52,7 @@ class CRD(base.Distiller):
     """
 
     needs_labels = True
+    needs_index = True  # but "in_batch"
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class CRD(base.Distiller):
         )
         _check_sizes(momentum, temperature, data.num_examples)
         self.sampling, self.num_negatives = sampling, num_negatives
+        self.needs_index = sampling != "in_batch"
         self.weight, self.temperature = weight, temperature
         self.momentum, self.eps = momentum, eps
         self.pair = s, t = tap_pairs.resolve_one(taps, student_taps, teacher_taps)

@@ -1,10 +1,9 @@
 """Distillation with `compile` and `fit`, by the same step as the command line's."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from distiller import base, specs
+from distiller import base, fit_data, fit_options, specs
 from nets import wrapped
 from nets.taps import Output
 from op_utils import step as step_lib
@@ -18,24 +17,33 @@ class DistillationModel(keras.Model):
         model.compile("sgd", metrics=["accuracy"])
         model.fit(images, labels, batch_size=64, epochs=30, init_epochs=10)
 
-    As a Keras model it is the student: `model(images)`, `evaluate` and `predict` are
-    those of the method's deployed net (`.student` but for methods that say otherwise).
+    As a Keras model it is the student: `model(images)`, `evaluate`, `predict`, `save`
+    and the weights' files are those of the method's deployed net (`.student` but for
+    methods that say otherwise).
+
+    Images: our nets, and Keras models in `nets.wrap`, take uint8, which each normalises
+    for itself, or what the student's `normalise` made of them. Keras models as they are
+    take what `fit` gets as it is. Student and teacher must be of one kind.
 
     Args:
-        student: one of our nets, or any Keras model that takes what `fit` gets (wrap it
-            yourself, `nets.wrap`, to name its taps or its scale of pixels).
+        student: one of our nets, a wrapped Keras model, or a Keras model.
         teacher: another, trained; None for methods without one. Not changed, but by
             methods that train it. It sees the same images, converted to its own size
             and normalisation.
         method: its name, with hyperparameters in `hparams`, or a built `Distiller`.
         hparams: settings such as "weight=3", as `--hparam` takes them.
-        data: a `DataSpec`; None reads it off what `fit` gets.
-        seed: of the method's own layers and random draws.
+        data: a `DataSpec`; None reads it off what the first `fit` gets.
+        seed: of the order of arrays, the method's own layers and its random draws.
 
     Attributes:
-        student, teacher: the nets, wrapped if they were not ours.
+        student, teacher: the nets, wrapped if they were not ours; the teacher is None
+            where the method has none.
         method: the built `Distiller`, from the first `fit` on.
         phase: the name of the phase that is trained, None before.
+
+    Raises:
+        ValueError: the method is unknown or has no teacher that it needs, or the nets
+            are no pair.
     """
 
     def __init__(
@@ -48,13 +56,22 @@ class DistillationModel(keras.Model):
         data: base.DataSpec | None = None,
         seed: int = 0,
     ):
-        super().__init__(name="distillation")
-        self.student = wrapped.wrap(student)
-        self.teacher = teacher and wrapped.seen_by(wrapped.wrap(teacher), self.student)
+        super().__init__(name="distillation", autocast=False)
         is_built = isinstance(method, base.Distiller)
         self.method = method if is_built else None
         self.spec = None if is_built else specs.resolve(method, hparams)
-        self.data, self.seed = data, seed
+        if not (self.method or self.spec).uses_teacher:
+            teacher = None
+        elif teacher is None:
+            raise ValueError(
+                "The method learns from a teacher. Expected a net or a Keras model. "
+                f"Received: teacher=None, method={method!r}."
+            )
+        self.is_plain = fit_options.are_plain(student, teacher)
+        self.student, self.teacher = wrapped.wrap(student), None
+        if teacher is not None:
+            self.teacher = wrapped.seen_by(wrapped.wrap(teacher), self.student)
+        self.data, self.seed = self.method.data if is_built else data, seed
         self.phase, self.step = None, None
         self._means = _Means()
         self.counters = tuple(
@@ -70,27 +87,38 @@ class DistillationModel(keras.Model):
         l2: float = 0.0,
         task_weight: float | None = None,
         xla: bool = False,
-        **kwargs,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
     ):
         """Chooses the optimizer of every phase, and what is measured.
 
         Args:
-            optimizer: Keras' name of one, or one; each phase gets a fresh copy.
-            loss: of labels [B] and logits, in place of the label cross-entropy.
+            optimizer: Keras' name of one, or one; each phase gets a fresh copy of what
+                it is now, in a `LossScaleOptimizer` if the student computes in float16.
+            loss: of labels [B] and logits; None is the label cross-entropy.
             metrics: of labels [B] and logits, as for any Keras model.
             l2: weight decay inside the gradient, as all published recipes have it.
             task_weight: of the loss; None takes the method's.
             xla: compile forward and backward with XLA.
-            **kwargs: of `keras.Model.compile`.
+            run_eagerly: of `keras.Model.compile`.
+            steps_per_execution: of `keras.Model.compile`.
+
+        Raises:
+            ValueError: the loss takes probabilities.
         """
-        self.task_loss = keras.losses.get(loss) if loss else step_lib.cross_entropy
+        self.task_loss = fit_options.task_loss(loss)
         self.options = {"task_weight": task_weight, "xla": xla}
         self.l2 = l2
-        self.fresh_optimizer = keras.optimizers.serialize(
+        self.optimizer_config = keras.optimizers.serialize(
             keras.optimizers.get(optimizer)
         )
-        kwargs.setdefault("jit_compile", False)  # `xla` compiles the step alone
-        super().compile(optimizer, self.task_loss, metrics=metrics, **kwargs)
+        super().compile(
+            optimizer,
+            metrics=metrics,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=False,  # `xla` compiles the step alone
+        )
 
     def fit(
         self,
@@ -101,50 +129,87 @@ class DistillationModel(keras.Model):
         epochs: int = 1,
         init_epochs: int = 1,
         steps_per_epoch: int | None = None,
+        shuffle: bool = True,
         **kwargs,
     ):
         """Trains all phases; each reports as a `fit` of its own.
 
+        Again, it goes on from the student as it is: all phases, new optimizers.
+
         Args:
-            x: images [N, H, W, C] with labels `y`: uint8, or floats as the student's
-                net expects them; or a `tf.data.Dataset` of static batches: dicts
-                (`image`, `label`, `index`), as `dataloader` makes them, or (image,
-                label).
-            y: int [N] labels.
+            x: images [N, H, W, C] with labels `y`; or a `tf.data.Dataset` of static
+                batches: dicts (`image`, `label`, `index`), as `dataloader` makes them,
+                or (image, label) for methods that need no index.
+            y: integers [N] or [N, 1].
             batch_size: of arrays; an epoch's last, smaller batch is left out.
             epochs: of the method's last phase.
             init_epochs: of the phases before.
             steps_per_epoch: of a dataset that goes on; None takes all of its batches.
-            **kwargs: of `keras.Model.fit`, for every phase.
+            shuffle: arrays come in another order every epoch.
+            **kwargs: of `keras.Model.fit`, for every phase: `callbacks`, `verbose`,
+                `validation_data`, `validation_batch_size`, `validation_steps`,
+                `validation_freq`.
 
         Returns:
             Phase name -> `keras.callbacks.History`.
 
         Raises:
-            ValueError: the batches are not static, or the method cannot work on the
-                two nets.
+            ValueError: the images, labels or batches are not as above, or the method
+                cannot work on them or on the two nets.
         """
-        batches = x if isinstance(x, tf.data.Dataset) else _dataset(x, y, batch_size)
-        batch_size = _check_static(batches, steps_per_epoch)
+        fit_options.check_fit(kwargs)
+        batches = fit_data.batches_of(x, y, batch_size, shuffle=shuffle, seed=self.seed)
+        steps = steps_per_epoch or fit_data.steps_of(batches, y, batch_size)
+        fit_data.check_batches(batches, steps)
+        if self.data is None:
+            classes = self.student.num_classes
+            self.data = fit_data.data_spec(batches, y, classes)
+        fit_data.check_same(self.data, batches, y)
         if self.method is None:
-            self._build_method(batches, batch_size)
-        self.steps_per_epoch = steps_per_epoch or int(batches.cardinality())
+            self._build_method()
+        fit_data.check_index(self.method, batches)
+        self.steps_per_epoch = steps
         lengths = {"init": init_epochs, "train": epochs}
         histories = {}
         for phase in self.method.phases():
-            self._start(phase, self.steps_per_epoch * lengths[phase.length])
+            self._start(phase, steps * lengths[phase.length])
             histories[phase.name] = super().fit(
                 batches,
                 epochs=lengths[phase.length],
-                steps_per_epoch=steps_per_epoch,
+                steps_per_epoch=steps if y is not None else steps_per_epoch,
+                shuffle=False,  # the batches are
                 **kwargs,
             )
         return histories
 
-    def _build_method(self, batches, batch_size: int):
-        if self.data is None:
-            classes = self.student.num_classes
-            self.data = _read_data_spec(batches, batch_size, classes)
+    def save(self, filepath, *args, **kwargs):
+        """Writes the deployed net; a Keras model as it is stays one.
+
+        Args:
+            filepath: see `keras.Model.save`.
+            *args: the same.
+            **kwargs: the same.
+        """
+        self._saved().save(filepath, *args, **kwargs)
+
+    def save_weights(self, filepath, *args, **kwargs):
+        """Writes the weights of what `save` writes."""
+        self._saved().save_weights(filepath, *args, **kwargs)
+
+    def load_weights(self, filepath, *args, **kwargs):
+        """Reads what `save_weights` wrote."""
+        self._saved().load_weights(filepath, *args, **kwargs)
+
+    def _saved(self):
+        net = self._deployed()
+        return net.model if self.is_plain and net is self.student else net
+
+    def _deployed(self):
+        if self.method is None:
+            return self.student
+        return self.method.deployed(self.student, self.teacher)
+
+    def _build_method(self):
         teacher_taps = {} if self.teacher is None else self.teacher.tap_specs
         keras.utils.set_random_seed(self.seed)
         self.method = self.spec.build(self.student.tap_specs, teacher_taps, self.data)
@@ -152,7 +217,9 @@ class DistillationModel(keras.Model):
     def _start(self, phase, steps: int):
         """A fresh optimizer and step for a phase of so many steps."""
         self.phase = phase.name
-        self.optimizer = keras.optimizers.deserialize(self.fresh_optimizer)
+        self.optimizer = fit_options.fresh_optimizer(
+            self.optimizer_config, self.student.compute_dtype
+        )
         trained = step_lib.trained_variables(phase, self.student, self.teacher)
         self.step = step_lib.Step(
             method=self.method,
@@ -188,17 +255,15 @@ class DistillationModel(keras.Model):
     def test_step(self, data):
         """Loss and metrics of the deployed net."""
         batch = self._batch(data)
-        logits = self(batch["image"], training=False)
-        loss = self._means.add("loss", self.task_loss(batch["label"], logits))
+        logits = tf.cast(self(batch["image"], training=False), tf.float32)
+        loss = self.task_loss(batch, logits)
+        loss = self._means.add("loss", loss, weight=tf.shape(logits)[0])
         self._observe(batch, Output(logits, {}))
         return {"loss": loss} | self._compiled_results()
 
     def call(self, images, training=False):
-        """The deployed net's logits for uint8 or normalised images."""
-        net = self.student
-        if self.method is not None:
-            net = self.method.deployed(self.student, self.teacher)
-        return net(self._normalised(images), training=training)
+        """The deployed net's logits, for images as `fit` takes them."""
+        return self._deployed()(self._normalised(images), training=training)
 
     @property
     def metrics(self):
@@ -214,16 +279,13 @@ class DistillationModel(keras.Model):
             self._compile_metrics.update_state(batch["label"], output.logits)
 
     def _batch(self, data) -> dict:
-        batch = dict(data) if isinstance(data, dict) else {}
-        if not batch:
-            batch["image"], batch["label"], _ = keras.utils.unpack_x_y_sample_weight(
-                data
-            )
+        batch = fit_data.as_batch(data)
         return {**batch, "image": self._normalised(batch["image"])}
 
     def _normalised(self, images):
-        is_stored = images.dtype == tf.uint8
-        return self.student.normalise(images) if is_stored else images
+        if self.is_plain:
+            return tf.cast(images, tf.float32)
+        return self.student.normalise(images) if images.dtype == tf.uint8 else images
 
 
 class _Means:
@@ -232,48 +294,10 @@ class _Means:
     def __init__(self):
         self.by_name = {}
 
-    def add(self, name: str, value: tf.Tensor) -> tf.Tensor:
+    def add(self, name: str, value: tf.Tensor, weight=None) -> tf.Tensor:
         """The mean so far, with this value."""
         if name not in self.by_name:
             with tf.init_scope():
                 self.by_name[name] = keras.metrics.Mean(name)
-        self.by_name[name].update_state(value)
+        self.by_name[name].update_state(value, weight)
         return self.by_name[name].result()
-
-
-def _dataset(images, labels, batch_size: int) -> tf.data.Dataset:
-    """Shuffled dicts of static batches, in another order every epoch."""
-    index = np.arange(len(labels), dtype=np.int32)
-    data = {"image": images, "label": np.asarray(labels, np.int32), "index": index}
-    dataset = tf.data.Dataset.from_tensor_slices(data)
-    dataset = dataset.shuffle(len(index)).batch(batch_size, drop_remainder=True)
-    return dataset.prefetch(1)
-
-
-def _check_static(batches: tf.data.Dataset, steps_per_epoch: int | None) -> int:
-    """The size of every batch."""
-    spec = batches.element_spec
-    images = spec["image"] if isinstance(spec, dict) else spec[0]
-    steps = steps_per_epoch or int(batches.cardinality())
-    if images.shape.rank != 4 or None in images.shape or steps < 1:
-        raise ValueError(
-            "Batches must be alike and counted. Expected a dataset with images of "
-            "static shape, batch(size, drop_remainder=True), and of known length, or "
-            f"steps_per_epoch. Received: images {images.shape}, {steps} batches."
-        )
-    return images.shape[0]
-
-
-def _read_data_spec(batches, batch_size: int, num_classes: int) -> base.DataSpec:
-    """Size and labels of the data, from one pass over them."""
-    labels, index = [], []
-    for batch in batches:
-        is_dict = isinstance(batch, dict)
-        labels.append(batch["label"] if is_dict else batch[1])
-        index.append(batch["index"] if is_dict and "index" in batch else [])
-    labels, index = np.concatenate(labels).astype(np.int32), np.concatenate(index)
-    if len(index):
-        ordered = np.zeros(int(index.max()) + 1, np.int32)
-        ordered[index.astype(int)] = labels
-        labels = ordered
-    return base.DataSpec(len(labels), num_classes, labels, batch_size)

@@ -59,11 +59,20 @@ def has_graph(model: keras.Model) -> bool:
     return bool(getattr(model, "inputs", None)) and hasattr(model, "get_layer")
 
 
+def sized(model: keras.Model, image_shape) -> keras.Model:
+    """The same layers as a model of images (H, W, C), where it took any size."""
+    if None not in model.inputs[0].shape[1:3]:
+        return model
+    images = keras.Input(tuple(image_shape))
+    # call, not __call__: the layers one by one, instead of the model as one layer.
+    return keras.Model(images, model.call(images), name=model.name)
+
+
 def find(model: keras.Model, taps: Mapping[str, str] | None = None) -> Tapped:
     """The taps of a Functional or Sequential model.
 
     Args:
-        model: built, with one image as input and one output [B, num_classes].
+        model: of one image of known size, with one output [B, num_classes].
         taps: tap name -> layer name; None takes the last layer of every resolution, as
             stage1, stage2, ... from the largest to the smallest.
 
@@ -73,12 +82,21 @@ def find(model: keras.Model, taps: Mapping[str, str] | None = None) -> Tapped:
         head, or without such a head the mean of the last map.
 
     Raises:
-        ValueError: there is no such layer, or its output is no map and no vector.
+        ValueError: there is no such layer, its output is no map and no vector, or a tap
+            is called "logits".
     """
-    layers = dict(taps) if taps else _last_of_each_resolution(model)
-    found, norms = {}, {}
-    for name, layer_name in layers.items():
-        found[name] = tensor = _output_of(model, layer_name)
+    outputs = _outputs(model)
+    layers = dict(taps) if taps else _last_of_each_resolution(model, outputs)
+    if "logits" in layers:
+        raise ValueError(
+            "The logits are no tap. Expected other names of taps. Received: "
+            f"taps={layers}."
+        )
+    found = {tap: _output_of(model, outputs, name) for tap, name in layers.items()}
+    norms = {}
+    for name, tensor in tuple(found.items()):
+        if f"{name}_pre" in layers:  # The user knows it better.
+            continue
         found[f"{name}_pre"] = before = _before_relu(tensor)
         producer, _ = _producer(before)
         if isinstance(producer, keras.layers.BatchNormalization):
@@ -95,7 +113,20 @@ def find(model: keras.Model, taps: Mapping[str, str] | None = None) -> Tapped:
     return Tapped(logits, found, layers, norms, head, logits is not model.outputs[0])
 
 
-def _output_of(model, name: str):
+def _outputs(model) -> dict[str, keras.KerasTensor]:
+    """Layer name -> its output; of one that is used again, the last.
+
+    Not layer.output: a layer that another model has, too, may have begun there.
+    """
+    nodes = (getattr(model, "_functional", None) or model)._nodes_by_depth
+    return {
+        node.operation.name: node.outputs[0] if len(node.outputs) == 1 else node.outputs
+        for depth in sorted(nodes, reverse=True)
+        for node in nodes[depth]
+    }
+
+
+def _output_of(model, outputs, name: str):
     names = [layer.name for layer in model.layers]
     if name not in names:
         inside = [x.name for x in model.layers if name in _names_inside(x)]
@@ -104,7 +135,7 @@ def _output_of(model, name: str):
             f"The model has no such layer.{''.join(hint)} Expected one of "
             f"{', '.join(names)}. Received: {name!r}."
         )
-    tensor = model.get_layer(name).output
+    tensor = outputs[name]
     if not isinstance(tensor, keras.KerasTensor) or len(tensor.shape) not in (2, 4):
         raise ValueError(
             "A tap is one map [B, H, W, C] or one vector [B, D]. Expected a layer with "
@@ -118,16 +149,16 @@ def _names_inside(layer) -> list[str]:
     return [inner.name for inner in getattr(layer, "layers", ())]
 
 
-def _last_of_each_resolution(model) -> dict[str, str]:
+def _last_of_each_resolution(model, outputs) -> dict[str, str]:
     """Layer names by stage; sizes that round to one halving are one resolution."""
     height = model.inputs[0].shape[1]
     last = {}  # number of halvings -> layer name
     for layer in model.layers:
-        tensor = layer.output
+        tensor = outputs.get(layer.name)
         is_map = isinstance(tensor, keras.KerasTensor) and len(tensor.shape) == 4
         if not is_map or isinstance(layer, _NO_STAGES):
             continue
-        if None not in tensor.shape[1:3] and min(tensor.shape[1:3]) > 1:
+        if min(tensor.shape[1:3]) > 1:
             last[round(math.log2(height / tensor.shape[1]))] = layer.name
     return {f"stage{i}": last[n] for i, n in enumerate(sorted(last), 1)}
 

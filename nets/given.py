@@ -172,7 +172,7 @@ def _parsed_taps(given: Given) -> dict[str, str] | None:
 def _check_unused(given: Given, *names: str) -> None:
     reasons = {
         "taps": "One of our nets has taps of its own. Expected no",
-        "scaling": "Only a file has to say how its model wants pixels. Expected no",
+        "scaling": "This net says itself how it wants pixels. Expected no",
         "weights": "Only a model of keras.applications takes weights. Expected no",
     }
     for name in names:

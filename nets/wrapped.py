@@ -42,8 +42,8 @@ class WrappedNet(Net):
         notes: what was found that a user should know.
 
     Raises:
-        ValueError: the model is not one of images with one vector as output, or a layer
-            or the scaling is unknown.
+        ValueError: the model is not one of images with one vector as output, or of
+            images with these channels, or a layer or the scaling is unknown.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class WrappedNet(Net):
         **kwargs,
     ):
         shape, num_classes = _shapes(model, image_shape)
+        _check_channels(model, (image_shape or shape)[-1], shape[-1])
         # The model casts by itself: pixels of 0 to 255 do not survive half precision.
         kwargs = {"name": model.name, **kwargs, "dtype": model.dtype_policy}
         kwargs["autocast"] = False
@@ -87,13 +88,14 @@ class WrappedNet(Net):
         self.build((None, *self.image_shape))
 
     def _find_taps(self, taps) -> None:
-        found = found_taps.find(self.model, taps)
+        model = found_taps.sized(self.model, self.model_shape)
+        found = found_taps.find(model, taps)
         self.tap_layers, self.head = found.layers, found.head
         self.tapped = keras.Model(
-            self.model.inputs, {"logits": found.logits, **found.taps}, name="tapped"
+            model.inputs, {"logits": found.logits, **found.taps}, name="tapped"
         )
         # A tap may need a second computation, which one who wants none is spared.
-        self.untapped = keras.Model(self.model.inputs, found.logits, name="untapped")
+        self.untapped = keras.Model(model.inputs, found.logits, name="untapped")
         if found.has_softmax:
             self.notes += (f"{self.model.name} ends in a softmax: its input counts",)
         named = ", ".join(f"{tap} = {name}" for tap, name in self.tap_layers.items())
@@ -210,6 +212,14 @@ def _check_without_layers(taps, reason: str) -> None:
         raise ValueError(
             f"{reason} Expected a Functional or Sequential model where taps are named "
             f"by layers. Received: taps={dict(taps)}."
+        )
+
+
+def _check_channels(model, of_images: int, of_model: int) -> None:
+    if of_images not in (1, of_model):
+        raise ValueError(
+            f"The model {model.name!r} takes other images. Expected grey ones or "
+            f"{of_model} channels. Received: {of_images} channels."
         )
 
 

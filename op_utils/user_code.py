@@ -39,4 +39,8 @@ def _load_file(path: str) -> None:
         return
     spec = importlib.util.spec_from_file_location(name, path)
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]  # as Python does: half a module is none
+        raise

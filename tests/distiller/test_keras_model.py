@@ -8,6 +8,7 @@ import tensorflow as tf
 import commands
 import dataloader
 import nets
+from distiller import fit_data, fit_options
 from distiller.keras_model import DistillationModel
 from op_utils import schedule
 
@@ -18,6 +19,17 @@ LABELS = np.arange(20, dtype=np.int32) % 3
 
 def small(seed):
     return nets.build("resnet8", 3, (8, 8, 3), seed=seed)
+
+
+def plain(activation=None, size=8, seed=1):
+    keras.utils.set_random_seed(seed)
+    layers = [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(4, 3, activation="relu"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(3, activation=activation),
+    ]
+    return keras.Sequential([keras.Input((size, size, 3)), *layers])
 
 
 @keras.saving.register_keras_serializable()
@@ -69,12 +81,14 @@ def test_fit_and_the_command_line_give_the_same_bits(method, teacher, tmp_path):
 
 
 def test_phases_are_fitted_one_after_the_other():
-    student, teacher = small(1), small(2)
+    student, teacher = plain(), plain(seed=2)
     seen = []
     callback = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: seen.append((model.phase, epoch))
     )
-    model = DistillationModel(student, teacher, "FitNet", hparams=("weight=2",))
+    model = DistillationModel(
+        student, teacher, "FitNet", hparams=("weight=2", "taps=last_stage")
+    )
     model.compile("sgd", metrics=["accuracy"])
     histories = model.fit(
         IMAGES, LABELS, batch_size=5, epochs=2, callbacks=[callback], verbose=0
@@ -104,20 +118,185 @@ def test_it_evaluates_and_predicts_as_its_student():
 
 def test_another_loss_and_the_teacher_count():
     """The method's term is there, weighted, beside the loss that is compiled."""
-    model = DistillationModel(small(1), small(2), "KD")
+    model = DistillationModel(plain(), plain(seed=2), "KD")
     keras_loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("sgd", loss=lambda y, z: 3.0 * keras_loss(y, z), task_weight=1.0)
     one = model.fit(IMAGES[:5], LABELS[:5], batch_size=5, verbose=0)["distill"].history
-    plain = DistillationModel(small(1), small(2), "KD")
-    plain.compile("sgd", task_weight=1.0)
-    two = plain.fit(IMAGES[:5], LABELS[:5], batch_size=5, verbose=0)["distill"].history
+    without = DistillationModel(plain(), plain(seed=2), "KD")
+    without.compile("sgd", task_weight=1.0)
+    two = without.fit(IMAGES[:5], LABELS[:5], batch_size=5, verbose=0)[
+        "distill"
+    ].history
     np.testing.assert_allclose(one["loss/task"], 3 * two["loss/task"][0], rtol=1e-5)
     assert one["loss/kl"][0] > 0
 
 
+def test_loss_over_batches_of_unequal_size():
+    model = DistillationModel(plain(), None, "none")
+    model.compile("sgd")
+    whole, parts = (
+        model.evaluate(IMAGES, LABELS, batch_size=n, verbose=0) for n in (20, 16)
+    )
+    assert parts == pytest.approx(whole, rel=1e-5)
+
+
+def test_keras_models_get_what_fit_gets(tmp_path):
+    """Pixels as they are, a teacher of another size, and a file for Keras alone."""
+    student, teacher = plain(), plain("softmax", size=4)
+    model = DistillationModel(student, teacher, "KD")
+    flat = np.repeat(np.arange(0, 200, 10, np.uint8), 192).reshape(20, 8, 8, 3)
+    expected = student(flat.astype(np.float32)).numpy()
+    for images in (flat, flat.astype(np.float64)):
+        np.testing.assert_allclose(
+            model.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-5
+        )
+    seen = model.teacher(flat.astype(np.float32))
+    shown = teacher(flat[:, :4, :4].astype(np.float32))
+    np.testing.assert_allclose(keras.ops.softmax(seen), shown, atol=1e-5)
+    model.compile("adam", metrics=["accuracy"])
+    callbacks = [
+        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", save_best_only=True),
+        keras.callbacks.ModelCheckpoint(tmp_path / "b.weights.h5", save_weights_only=1),
+        keras.callbacks.ReduceLROnPlateau(patience=1, min_delta=99.0),
+        keras.callbacks.EarlyStopping(patience=2, min_delta=99.0),
+    ]
+    given = {"validation_data": (flat, LABELS), "callbacks": callbacks, "verbose": 0}
+    columns = LABELS[:, np.newaxis].astype(np.int64)  # as keras.datasets has them
+    history = model.fit(flat, columns, batch_size=5, epochs=9, **given)["distill"]
+    assert len(history.epoch) == 3  # stopped
+    assert history.history["learning_rate"][-1] < history.history["learning_rate"][0]
+    best = keras.saving.load_model(tmp_path / "best.keras")
+    assert type(best) is keras.Sequential
+    student.set_weights([w * 0 for w in student.get_weights()])
+    model.load_weights(tmp_path / "b.weights.h5")
+    np.testing.assert_allclose(student(flat), best(flat), rtol=1e-2, atol=1e-2)
+    assert np.any(student(flat))
+
+
+def test_one_net_with_a_scale_of_pixels_and_one_without_raise():
+    with pytest.raises(ValueError, match=r"student=nets\.wrap.*: student=Sequential"):
+        DistillationModel(plain(), small(1), "KD")
+    wrapped = nets.wrap(plain(), scaling="pixels")
+    with pytest.raises(ValueError, match=r"teacher=nets\.wrap.*: teacher=Sequential"):
+        DistillationModel(wrapped, plain(), "KD")
+    model = DistillationModel(wrapped, small(1), "KD")
+    expected = wrapped.model(IMAGES.astype(np.float32))
+    np.testing.assert_allclose(model(IMAGES), expected, atol=1e-5)
+
+
+def test_half_precision_scales_the_loss():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = DistillationModel(plain(), None, "none")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.compile("sgd")
+    model.fit(IMAGES, LABELS, batch_size=5, verbose=0)
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert model.evaluate(IMAGES, LABELS, verbose=0) > 0
+
+
+def test_fit_again_goes_on_and_takes_no_other_data():
+    model = DistillationModel(plain(), plain(), "DML")
+    model.compile("sgd")
+    assert np.isfinite(model.evaluate(IMAGES, LABELS, verbose=0))
+    first = model.fit(IMAGES, LABELS, batch_size=5, verbose=0)["distill"].history
+    again = model.fit(IMAGES, LABELS, batch_size=5, verbose=0)["distill"].history
+    assert again["loss"] < first["loss"]
+    with pytest.raises(ValueError, match="Expected 20 images in batches of 5.*of 10"):
+        model.fit(IMAGES, LABELS, batch_size=10, verbose=0)
+    with pytest.raises(ValueError, match="Expected 20 images .* Received: 15 images"):
+        model.fit(IMAGES[:15], LABELS[:15], batch_size=5, verbose=0)
+
+
+def test_the_order_is_of_the_seed_and_the_epoch():
+    def two_epochs(seed, shuffle=True):
+        tf.random.set_seed(len(found))  # must not count
+        data = fit_data.batches_of(IMAGES, LABELS, 8, shuffle=shuffle, seed=seed)
+        batches = list(data.take(4))
+        for batch in batches:
+            np.testing.assert_array_equal(batch["image"], IMAGES[batch["index"]])
+            np.testing.assert_array_equal(batch["label"], LABELS[batch["index"]])
+        return np.concatenate([batch["index"] for batch in batches])
+
+    found = []
+    for seed in (1, 1, 2):
+        found.append(two_epochs(seed))
+    np.testing.assert_array_equal(found[0], found[1])
+    assert len({tuple(x) for x in (found[0][:16], found[0][16:], found[2][:16])}) == 3
+    assert all(len(set(x)) == 16 for x in (found[0][:16], found[0][16:]))
+    plain_order = two_epochs(1, shuffle=False)
+    np.testing.assert_array_equal(plain_order, 2 * list(range(16)))
+
+
+PAIRS = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(5, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"class_weight": {0: 2.0}}, "Received: class_weight"),
+        ({"sample_weight": np.ones(20)}, "Received: sample_weight"),
+        ({"initial_epoch": 1}, "Received: initial_epoch"),
+        ({"validation_split": 0.1}, "Received: validation_split"),
+        ({"callbacks": keras.callbacks.BackupAndRestore("b")}, "neither the phase"),
+        ({"y": None}, r"no images with their labels.*uint8 \(20, 8, 8, 3\) and None"),
+        ({"y": LABELS[:19]}, r"no images with their labels.*int32 \(19,\)"),
+        ({"y": np.eye(3)[LABELS]}, r"no classes.*argmax.*float64 \(20, 3\)"),
+        ({"y": LABELS + 1}, "from 0 to 2. Received: from 1 to 3"),
+        (
+            {"x": PAIRS.map(lambda x, y: (x, y, tf.ones(5))), "y": None},
+            "no weights",
+        ),
+        ({"x": PAIRS.repeat(), "y": None, "steps_per_epoch": 4}, "cannot be counted"),
+        ({"x": PAIRS, "y": None}, "remembers every image.*batches with image, label"),
+    ],
+)
+def test_what_fit_cannot_do_raises(given, words):
+    model = DistillationModel(plain(), plain(), "CRD+KD")
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=words):
+        model.fit(**{"x": IMAGES, "y": LABELS, "batch_size": 5, "verbose": 0, **given})
+
+
+def test_labels_and_weights_that_evaluate_cannot_take_raise():
+    model = DistillationModel(plain(), None, "none")
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="no weights"):
+        model.evaluate(IMAGES, LABELS, sample_weight=np.ones(20), verbose=0)
+
+
+def test_losses_of_probabilities_raise():
+    model = DistillationModel(plain(), None, "none")
+    losses = keras.losses
+    for loss in (
+        losses.SparseCategoricalCrossentropy(),
+        losses.sparse_categorical_crossentropy,
+        "categorical_crossentropy",
+    ):
+        with pytest.raises(ValueError, match="from_logits=True. Received"):
+            model.compile("sgd", loss=loss)
+    for name in ("loss_weights", "weighted_metrics", "jit_compile"):
+        with pytest.raises(TypeError, match=name):
+            model.compile("sgd", **{name: []})
+    expected = fit_options.task_loss("sparse_categorical_crossentropy")
+    logits = tf.constant([[1.0, 2, 3], [0, 0, 4]])
+    same = fit_options.task_loss(losses.SparseCategoricalCrossentropy(from_logits=True))
+    batch = {"label": tf.constant([0, 2])}
+    mixed = {"other_label": tf.constant([1, 1]), "label_share": tf.constant([0.3, 0.3])}
+    for given in (batch, batch | mixed):
+        np.testing.assert_allclose(same(given, logits), expected(given, logits))
+
+
+def test_a_method_without_its_teacher_raises():
+    with pytest.raises(ValueError, match="Received: teacher=None, method='KD'"):
+        DistillationModel(plain(), None, "KD")
+    assert DistillationModel(plain(), plain(), "none").teacher is None
+
+
 def test_batches_of_pairs_work_and_unknown_shapes_raise():
-    pairs = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
-    model = DistillationModel(small(1), small(2), "SP")
+    pairs = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS.astype(np.int64)))
+    model = DistillationModel(plain(), plain(), "SP")
     model.compile("sgd")
     model.fit(pairs.batch(5, drop_remainder=True), verbose=0)
     assert model.data.num_examples == 20

@@ -1,10 +1,13 @@
+import inspect
 import json
+import sys
 
 import pytest
 
 import distiller
 from distiller import registry
 from tests import fakes
+from tests.cases import every_method
 
 SPECS = fakes.specs((8, 8, 3), (4, 4, 4))
 
@@ -29,6 +32,13 @@ SPECS = fakes.specs((8, 8, 3), (4, 4, 4))
 def test_names_users_know(name, canonical):
     assert distiller.canonical(name) == canonical
     assert distiller.resolve(name).name == canonical
+
+
+@every_method
+def test_a_method_that_reads_the_index_says_so(name):
+    method = registry.method_class(name)
+    source = inspect.getsource(sys.modules[method.__module__])
+    assert method.needs_index == ('batch["index"]' in source)
 
 
 def test_no_two_methods_share_a_name():

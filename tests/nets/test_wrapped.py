@@ -84,6 +84,52 @@ def test_taps_are_named_by_their_layers():
         nets.wrap(keras.Sequential([keras.Input((16, 16, 3)), inner]), {"x": "b"})
 
 
+def test_names_of_taps_that_collide():
+    net = nets.wrap(small(), {"x_pre": "b", "x": "a"})
+    assert net.tap_specs["x_pre"].shape == (8, 8, 6)  # b, not a before its ReLU
+    with pytest.raises(ValueError, match="logits are no tap.*'logits': 'a'"):
+        nets.wrap(small(), {"logits": "a"})
+
+
+def test_layers_that_another_model_has_too():
+    """A new head on old layers: their outputs in this model count."""
+    old = small()
+    stack = [keras.Input((16, 16, 3)), *old.layers[:-1], keras.layers.Dense(7)]
+    net = nets.wrap(keras.Sequential(stack), {"stage1": "b"}, scaling="pixels")
+    expected = nets.wrap(old, {"stage1": "b"}, scaling="pixels")
+    assert numbers(net).logits.shape == (3, 7)
+    for name in ("stage1", "stage1_pre", "embedding"):
+        np.testing.assert_array_equal(
+            numbers(net).taps[name], numbers(expected).taps[name]
+        )
+
+
+def test_a_layer_used_twice_is_tapped_where_it_is_used_last():
+    relu, conv = keras.layers.ReLU(name="relu"), keras.layers.Conv2D
+    images = keras.Input((16, 16, 3))
+    first = relu(conv(4, 3, padding="same")(images))
+    second = relu(conv(6, 3, 2, padding="same")(first))
+    logits = keras.layers.Dense(5)(keras.layers.GlobalAveragePooling2D()(second))
+    net = nets.wrap(keras.Model(images, logits), {"x": "relu"})
+    expected = keras.Model(images, second)(net.normalise(PIXELS))
+    np.testing.assert_allclose(numbers(net).taps["x"], expected, atol=1e-5)
+
+
+def test_a_model_of_any_size_is_tapped_at_the_size_it_gets():
+    model, expected = small(size=None), nets.wrap(small(), scaling="pixels")
+    model.set_weights(expected.get_weights())
+    net = nets.wrap(model, image_shape=(16, 16, 3), scaling="pixels")
+    assert net.tap_layers == expected.tap_layers
+    assert [s.shape for s in net.tap_specs.values()] == [
+        s.shape for s in expected.tap_specs.values()
+    ]
+    for training in (False, True):  # batch norm knows which
+        images = net.normalise(PIXELS)
+        found, same = (n(images, training=training) for n in (net, expected))
+        np.testing.assert_allclose(found, same, atol=1e-5)
+    assert net.trainable_variables == model.trainable_variables
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -184,6 +230,8 @@ def test_what_is_no_classifier_of_images_raises():
     ):
         with pytest.raises(ValueError, match="not one that classifies images"):
             nets.wrap(model)
+    with pytest.raises(ValueError, match="Expected grey ones or 3 channels.*: 4 ch"):
+        nets.wrap(small(), image_shape=(16, 16, 4))
     with pytest.raises(ValueError, match="scaling is unknown.*scaling='zoom'"):
         nets.wrap(small(), scaling="zoom")
     with pytest.raises(ValueError, match="subclassed model are unknown.*'x'"):

@@ -1,0 +1,173 @@
+"""What `fit` and `evaluate` get, as the batches that methods see."""
+
+import numpy as np
+import tensorflow as tf
+
+from distiller import base
+
+
+def batches_of(x, y, batch_size: int, *, shuffle: bool, seed: int) -> tf.data.Dataset:
+    """Dicts with `image`, `label` and, if it is known, `index`.
+
+    Those of arrays go on for ever, epoch after epoch.
+
+    Args:
+        x: images [N, H, W, C] with `y`, or a dataset of batches (see `as_batch`).
+        y: integers [N] or [N, 1]; None with a dataset.
+        batch_size: of arrays; an epoch's last, smaller batch is left out.
+        shuffle: whether arrays come in another order every epoch.
+        seed: of the order.
+
+    Raises:
+        ValueError: these are no such images and labels.
+    """
+    if isinstance(x, tf.data.Dataset):
+        return x.map(
+            # AutoGraph would put its own lines in front of an error's.
+            tf.autograph.experimental.do_not_convert(
+                lambda *data: as_batch(data[0] if len(data) == 1 else data)
+            )
+        )
+    shapes = [getattr(array, "shape", ()) for array in (x, y)]
+    if len(shapes[0]) != 4 or not shapes[1] or shapes[0][0] != shapes[1][0]:
+        raise ValueError(
+            "These are no images with their labels. Expected arrays [N, H, W, C] and "
+            "[N], or a tf.data.Dataset of batches with both. "
+            f"Received: {_kind(x)} and {_kind(y)}."
+        )
+    with tf.device("cpu"):  # all of them, of which one batch at a time is needed
+        data = as_batch((tf.convert_to_tensor(x), tf.convert_to_tensor(y)))
+
+    def epoch_of(number):
+        order = tf.range(shapes[0][0])
+        if shuffle:  # without tf.data's shuffle, which the global seed changes
+            order = tf.random.experimental.stateless_shuffle(order, [seed, number])
+        order = tf.data.Dataset.from_tensor_slices(order)
+        return order.batch(batch_size, drop_remainder=True)
+
+    batches = tf.data.Dataset.counter().flat_map(epoch_of)
+    batches = batches.map(
+        lambda index: {
+            "index": index,
+            **{name: tf.gather(array, index) for name, array in data.items()},
+        },
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def as_batch(data) -> dict[str, tf.Tensor]:
+    """A dict with `image`, floats in float32, and `label`, int32 [B].
+
+    Args:
+        data: (image, label), or a dict with these; the labels are [B] or [B, 1].
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if isinstance(data, tuple | list) and len(data) == 2:
+        data = {"image": data[0], "label": data[1]}
+    if not isinstance(data, dict) or not {"image", "label"} <= data.keys():
+        parts = tuple(data) if isinstance(data, dict | tuple | list) else (data,)
+        raise ValueError(
+            "A batch is not clear. Expected images and labels, no weights, or a dict "
+            f"with image and label. Received: {', '.join(map(_kind, parts))}."
+        )
+    image, label = data["image"], data["label"]
+    if label.shape.rank == 2 and label.shape[1] == 1:
+        label = label[:, 0]
+    if label.shape.rank != 1 or not label.dtype.is_integer:
+        raise ValueError(
+            "The labels are no classes. Expected integers [N], such as those of "
+            f"one_hot.argmax(1). Received: {_kind(label)}."
+        )
+    image = tf.cast(image, tf.float32) if image.dtype.is_floating else image
+    return {**data, "image": image, "label": tf.cast(label, tf.int32)}
+
+
+def steps_of(batches: tf.data.Dataset, y, batch_size: int) -> int:
+    """Batches in an epoch of arrays or of a dataset; below 1: it has no end."""
+    return int(batches.cardinality()) if y is None else len(y) // batch_size
+
+
+def check_batches(batches: tf.data.Dataset, steps: int) -> None:
+    """Raises ValueError unless all batches are alike and an epoch has some."""
+    images = batches.element_spec["image"]
+    if images.shape.rank != 4 or None in images.shape or steps < 1:
+        raise ValueError(
+            "Batches must be alike and counted. Expected a dataset with images of "
+            "static shape, batch(size, drop_remainder=True), and of known length, or "
+            f"steps_per_epoch. Received: images {images.shape}, {steps} batches."
+        )
+
+
+def data_spec(batches: tf.data.Dataset, labels, num_classes: int) -> base.DataSpec:
+    """What the methods may know of the data.
+
+    Args:
+        batches: of `batches_of`.
+        labels: of all images, of arrays; None reads them off one pass over the data.
+        num_classes: of the student.
+
+    Raises:
+        ValueError: the data go on for ever, or a label is no class of the student.
+    """
+    batch_size = batches.element_spec["image"].shape[0]
+    if labels is None:
+        labels = _read_labels(batches)
+    labels = np.asarray(labels, np.int32).reshape(-1)
+    if not 0 <= labels.min() <= labels.max() < num_classes:
+        raise ValueError(
+            f"The labels do not fit the student. Expected them from 0 to "
+            f"{num_classes - 1}. Received: from {labels.min()} to {labels.max()}."
+        )
+    return base.DataSpec(len(labels), num_classes, labels, batch_size)
+
+
+def check_same(data: base.DataSpec, batches: tf.data.Dataset, y) -> None:
+    """Raises ValueError unless these batches and labels are those of `data`."""
+    size = batches.element_spec["image"].shape[0]
+    number = data.num_examples if y is None else len(y)
+    if (number, size) != (data.num_examples, data.batch_size):
+        raise ValueError(
+            f"The method is made for other data. Expected {data.num_examples} images "
+            f"in batches of {data.batch_size}, or a new DistillationModel of the same "
+            f"student. Received: {number} images in batches of {size}."
+        )
+
+
+def check_index(method: base.Distiller, batches: tf.data.Dataset) -> None:
+    """Raises ValueError if the method needs an index that the batches lack."""
+    if method.needs_index and "index" not in batches.element_spec:
+        raise ValueError(
+            "The method remembers every image. Expected arrays, or dicts with image, "
+            "label and index, the image's position in the data. Received: batches "
+            f"with {', '.join(batches.element_spec)}."
+        )
+
+
+def _read_labels(batches) -> np.ndarray:
+    if int(batches.cardinality()) == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(
+            "The data have no end, so that they cannot be counted. Expected "
+            "DistillationModel(..., data=DataSpec(...)), or a dataset without repeat()."
+            f" Received: {batches}."
+        )
+    labels, index = [], []
+    for batch in batches:
+        labels.append(batch["label"].numpy())
+        index.append(batch["index"].numpy() if "index" in batch else [])
+    labels, index = np.concatenate(labels), np.concatenate(index).astype(int)
+    if not len(index):
+        return labels
+    ordered = np.zeros(index.max() + 1, np.int32)
+    ordered[index] = labels
+    return ordered
+
+
+def _kind(value) -> str:
+    """What an error says of a value."""
+    shape = getattr(value, "shape", None)
+    if shape is None:
+        return repr(value) if isinstance(value, str | None) else type(value).__name__
+    return f"{getattr(value.dtype, 'name', value.dtype)} {tuple(shape)}"
