@@ -8,16 +8,13 @@ from collections.abc import Sequence
 from absl import flags
 
 from op_utils import user_code
-from op_utils.options import (
-    FILES,
+from op_utils.data_options import (
     ONLY_WITH_CROPS,
     ONLY_WITH_FOLDERS,
-    ONLY_WITH_INIT,
-    ONLY_WITH_TEACHER,
     ONLY_WITH_VARIATION,
-    TEACHER_MODEL,
-    Options,
 )
+from op_utils.net_options import FILES, TEACHER_MODEL
+from op_utils.options import ONLY_WITH_INIT, ONLY_WITH_TEACHER, Options
 
 _PATHS = ("train_dir", "data_dir", *FILES, "teacher")
 

@@ -3,217 +3,100 @@
 import dataclasses
 import hashlib
 import json
-import math
 import pathlib
 import re
-from collections.abc import Callable
 
+from op_utils.data_options import ONLY_WITH_CROPS, ONLY_WITH_VARIATION, DataOptions
+from op_utils.net_options import FILES, TEACHER_MODEL, NetOptions
+from op_utils.option import (
+    COUNT,
+    FRACTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    SHARE,
+    check_value,
+    option,
+)
 from op_utils.recipe import Recipe, learning_rates
 
-# What Keras models expect of their images, see nets/scaling.py; "" is not said.
-SCALINGS = ("", "pixels", "unit", "normalised", "tf", "torch", "caffe")
-
 
 @dataclasses.dataclass(frozen=True)
-class _Range:
-    """A condition on a number, with the words that an error uses for it."""
-
-    words: str
-    holds: Callable[[float], bool]
-
-
-_POSITIVE = _Range("a finite number above 0", lambda x: 0 < x < math.inf)
-_NOT_NEGATIVE = _Range("a finite number, 0 or more", lambda x: 0 <= x < math.inf)
-_FRACTION = _Range("above 0 and at most 1", lambda x: 0 < x <= 1)
-_SHARE = _Range("at least 0 and below 1", lambda x: 0 <= x < 1)
-_COUNT = _Range("1 or more", lambda x: x >= 1)
-_PERIOD = _Range("0 (no period) or more", lambda x: x >= 0)
-_IMAGE_SIZE = _Range("0 (the images' own) or more", lambda x: x >= 0)
-_COUNT_OR_NONE = _Range("0 (none) or more", lambda x: x >= 0)
-_MAGNITUDE = _Range("from 0 to 30", lambda x: 0 <= x <= 30)
-_SEED = _Range("from 0 to 2147483647", lambda x: 0 <= x < 2**31)
-
-
-def _option(default, words, *, check=None, choices=None, is_number_free=False):
-    """A field with its help text and its condition.
-
-    `is_number_free` marks what decides none of the run's numbers: it may change
-    when a run is resumed.
-    """
-    return dataclasses.field(
-        default=default,
-        metadata={
-            "help": words,
-            "check": check,
-            "choices": choices,
-            "is_number_free": is_number_free,
-        },
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
+class Options(NetOptions, DataOptions):
     """All settings of a run; each field is a flag of train_w_distill.py.
 
     Raises:
         ValueError: a setting is out of its range.
     """
 
-    train_dir: str = _option(
+    train_dir: str = option(
         "",
         "Run folder; the same command resumes in it. Default: a name made of the "
         "settings under runs/.",
         is_number_free=True,
     )
-    dataset: str = _option(
-        "digits", "digits, npz:FILE, folder:PATH, or a name that TFDS knows."
-    )
-    data_dir: str = _option(
-        "", "Where TFDS data sets are prepared.", is_number_free=True
-    )
-    data_fraction: float = _option(
-        1.0, "Share of the training data, class-balanced and nested.", check=_FRACTION
-    )
-    validation: float = _option(
-        0.0,
-        "Share of the training data held out to choose the best epoch. 0 takes the "
-        "validation folder of folder:PATH where there is one beside test; a share "
-        "takes its place, and the folder is not used.",
-        check=_SHARE,
-    )
-    data_seed: int = _option(
-        0, "Seed of split, fraction, order and augmentation.", check=_SEED
-    )
-    augmentation_period: int = _option(
-        0, "Augmentation repeats after so many epochs; 0: never.", check=_PERIOD
-    )
-    pad_mode: str = _option(
-        "zero", "How images are padded before a crop.", choices=("zero", "reflect")
-    )
-    image_size: int = _option(
-        0,
-        "Height and width that images are resized to: random resized crops in "
-        "training, the middle in evaluation. 0: their own, which must be one.",
-        check=_IMAGE_SIZE,
-    )
-    merge_valid: bool = _option(
-        False, "Join the validation folder of folder:PATH to the training data."
-    )
-    skip_bad_images: bool = _option(
-        False,
-        "Leave out files of folder:PATH that cannot be decoded.",
-        is_number_free=True,  # what is left is told by the data's SHA-256
-    )
-    cache_gib: float = _option(
-        4.0,
-        "Images of one size are held in memory if they need at most so many GiB; "
-        "others are read from their files for each batch.",
-        check=_NOT_NEGATIVE,
-        is_number_free=True,
-    )
-    randaugment: int = _option(
-        0, "Random operations on each image (RandAugment).", check=_COUNT_OR_NONE
-    )
-    randaugment_magnitude: float = _option(
-        9.0, "Their strength; 10 is the end of AutoAugment's ranges.", check=_MAGNITUDE
-    )
-    cutout: int = _option(
-        0, "Side of Cutout's square, which becomes the mean.", check=_COUNT_OR_NONE
-    )
-    mixup: float = _option(0.0, "Mixup's alpha; 0: none.", check=_NOT_NEGATIVE)
-    cutmix: float = _option(
-        0.0,
-        "CutMix's alpha; 0: none. With --mixup, each batch gets one of both.",
-        check=_NOT_NEGATIVE,
-    )
-    teacher: str = _option(
-        "resnet20",
-        "The teacher: a net that is trained first, keras.applications.NAME or "
-        "keras.applications.NAME/SIZE, or a trained model, a .keras file.",
-    )
-    teacher_checkpoint: str = _option(
-        "", "A trained teacher, a .keras file; the same as --teacher=FILE."
-    )
-    teacher_taps: str = _option(
-        "", "Of a Keras model: tap=LAYER,..., such as stage1=block2_out,stage2=out."
-    )
-    teacher_scaling: str = _option(
-        "", "How the model of a .keras file wants pixels.", choices=SCALINGS
-    )
-    teacher_weights: str = _option(
-        "", "Of keras.applications: none, imagenet, or a file; none is trained first."
-    )
-    teacher_epochs: int = _option(60, "Epochs of the teacher's training.", check=_COUNT)
-    teacher_seed: int = _option(0, "Seed of the teacher's training.", check=_SEED)
-    student: str = _option(
-        "resnet8", "The student: as --teacher; a .keras file's weights are its start."
-    )
-    student_taps: str = _option("", "As --teacher_taps.")
-    student_scaling: str = _option("", "As --teacher_scaling.", choices=SCALINGS)
-    student_weights: str = _option("", "As --teacher_weights.")
-    imports: tuple[str, ...] = _option(
-        (), "A Python file or module with classes that a .keras file names."
-    )
-    distiller: str = _option("Soft_logits", "Method, or a sum such as VID+Soft_logits.")
-    hparam: tuple[str, ...] = _option(
+    teacher_epochs: int = option(60, "Epochs of the teacher's training.", check=COUNT)
+    teacher_seed: int = option(0, "Seed of the teacher's training.", check=SEED)
+    distiller: str = option("Soft_logits", "Method, or a sum such as VID+Soft_logits.")
+    hparam: tuple[str, ...] = option(
         (), "A method's hyperparameter, name=value; may be given again and again."
     )
-    task_weight: float | None = _option(
+    task_weight: float | None = option(
         None,
         "Weight of the label cross-entropy in the last phase. Default: 1 unless the "
         "method's paper says otherwise.",
-        check=_NOT_NEGATIVE,
+        check=NOT_NEGATIVE,
     )
-    epochs: int = _option(60, "Epochs of the (last) training phase.", check=_COUNT)
-    init_epochs: int = _option(
-        30, "Epochs of an initialising phase, for methods that have one.", check=_COUNT
+    epochs: int = option(60, "Epochs of the (last) training phase.", check=COUNT)
+    init_epochs: int = option(
+        30, "Epochs of an initialising phase, for methods that have one.", check=COUNT
     )
-    init_learning_rate: float | None = _option(
+    init_learning_rate: float | None = option(
         None,
         "Constant learning rate of an initialising phase. Default: --learning_rate.",
-        check=_POSITIVE,
+        check=POSITIVE,
     )
-    batch_size: int = _option(64, "Images a step.", check=_COUNT)
-    learning_rate: float = _option(0.05, "Highest learning rate.", check=_POSITIVE)
-    schedule: str = _option(
+    batch_size: int = option(64, "Images a step.", check=COUNT)
+    learning_rate: float = option(0.05, "Highest learning rate.", check=POSITIVE)
+    schedule: str = option(
         "cosine", "Course of the learning rate.", choices=("cosine", "step", "constant")
     )
-    decay_points: tuple[float, ...] = _option(
+    decay_points: tuple[float, ...] = option(
         (0.625, 0.75, 0.875),
         "Where --schedule=step decays: epochs, or shares of --epochs if all below 1.",
-        check=_POSITIVE,
+        check=POSITIVE,
     )
-    decay_rate: float = _option(0.1, "Factor of each step decay.", check=_FRACTION)
-    warmup_epochs: float = _option(
+    decay_rate: float = option(0.1, "Factor of each step decay.", check=FRACTION)
+    warmup_epochs: float = option(
         0.0, "Epochs of linear warm-up at the start of the last phase.",
-        check=_NOT_NEGATIVE,
+        check=NOT_NEGATIVE,
     )  # fmt: skip
-    weight_decay: float = _option(
+    weight_decay: float = option(
         5e-4,
         "L2, added to the gradient of every trained variable.",
-        check=_NOT_NEGATIVE,
+        check=NOT_NEGATIVE,
     )
-    momentum: float = _option(0.9, "Momentum of SGD.", check=_SHARE)
-    nesterov: bool = _option(False, "Nesterov momentum.")
-    precision: str = _option(
+    momentum: float = option(0.9, "Momentum of SGD.", check=SHARE)
+    nesterov: bool = option(False, "Nesterov momentum.")
+    precision: str = option(
         "float32", "Of the nets; losses are always float32.",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
     )  # fmt: skip
-    xla: bool = _option(False, "Compile forward and backward with XLA.")
-    seed: int = _option(0, "Seed of initialisation and of the method.", check=_SEED)
-    evaluate_every: int = _option(
-        1, "Epochs between two evaluations.", check=_COUNT, is_number_free=True
+    xla: bool = option(False, "Compile forward and backward with XLA.")
+    seed: int = option(0, "Seed of initialisation and of the method.", check=SEED)
+    evaluate_every: int = option(
+        1, "Epochs between two evaluations.", check=COUNT, is_number_free=True
     )
-    log_every: int = _option(
-        50, "Steps between two TensorBoard points.", check=_COUNT, is_number_free=True
+    log_every: int = option(
+        50, "Steps between two TensorBoard points.", check=COUNT, is_number_free=True
     )
-    checkpoint_every: int = _option(
-        500, "Steps between two checkpoints.", check=_COUNT, is_number_free=True
+    checkpoint_every: int = option(
+        500, "Steps between two checkpoints.", check=COUNT, is_number_free=True
     )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
+            check_value(field, getattr(self, field.name))
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 "--warmup_epochs is as long as the training. Expected less than "
@@ -239,37 +122,9 @@ class Options:
         if not self.randaugment:
             values |= _defaults("randaugment_magnitude")
         for name in FILES:  # Their content counts, not where they lie.
-            if self._is_file(name):
+            if self.is_file(name):
                 values[name] = file_digest(values[name])
         return json.loads(json.dumps(values))
-
-    def _is_file(self, name: str) -> bool:
-        value = getattr(self, name)
-        if name.endswith("_weights"):
-            return value not in (*FRESH, "imagenet")
-        return value.endswith(".keras") or (name == "teacher_checkpoint" and value)
-
-    @property
-    def reads_folder(self) -> bool:
-        """Whether the data are class folders."""
-        return self.dataset.startswith("folder:")
-
-    @property
-    def uses_teacher(self) -> bool:
-        """Whether these settings name a teacher."""
-        return bool(self.teacher or self.teacher_checkpoint)
-
-    @property
-    def has_trained_teacher(self) -> bool:
-        """Whether the teacher comes with its weights."""
-        return bool(self.teacher_checkpoint) or self.teacher_weights not in FRESH
-
-    def net(self, role: str) -> dict:
-        """Keyword arguments of `nets.given.Given` for the teacher or the student."""
-        names = ("taps", "scaling", "weights")
-        given = {name: getattr(self, f"{role}_{name}") for name in names}
-        file = self.teacher_checkpoint if role == "teacher" else ""
-        return {"role": role, "name": getattr(self, role), "file": file, **given}
 
     @property
     def fresh_teacher_seed(self) -> int:
@@ -330,7 +185,7 @@ class Options:
         text = json.dumps(self.config(), sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:8]
         student = self.student
-        if self._is_file("student"):
+        if self.is_file("student"):
             student = pathlib.PurePath(student).stem
         # Some have "/" or ":".
         dataset = re.sub(r"[^\w.]+", "_", self.dataset)
@@ -379,21 +234,6 @@ class Options:
             return dataclasses.replace(unused, **no_net)
         return self
 
-    def check_labels_of(self, method) -> None:
-        """Raises ValueError if the method needs one label an image, but there are two.
-
-        Args:
-            method: a `distiller.Spec`.
-        """
-        given = {"mixup": self.mixup, "cutmix": self.cutmix}
-        mixed = [f"--{name}={alpha}" for name, alpha in given.items() if alpha]
-        if method.needs_labels and mixed:
-            raise ValueError(
-                f"--distiller={method.name} reads the label of each image, and mixed "
-                "images have two. Expected neither --mixup nor --cutmix. Received: "
-                f"{', '.join(mixed)}."
-            )
-
     def for_teacher(self) -> "Options":
         """The settings of the teacher's own training, whatever the student's are."""
         options = dataclasses.replace(
@@ -416,35 +256,12 @@ class Options:
         )
 
 
-FRESH = ("", "none")  # of *_weights: there are none
-FILES = ("teacher_checkpoint", "teacher_weights", "student", "student_weights")
-TEACHER_MODEL = ("teacher_taps", "teacher_scaling", "teacher_weights")
 ONLY_WITH_TEACHER = ("teacher_epochs", "teacher_seed")
 ONLY_WITH_INIT = ("init_epochs", "init_learning_rate")
-ONLY_WITH_FOLDERS = ("merge_valid", "skip_bad_images")
-ONLY_WITH_CROPS = ("pad_mode",)
-ONLY_WITH_VARIATION = ("augmentation_period",)
 
 
 def _defaults(*names: str) -> dict:
     return {f.name: f.default for f in dataclasses.fields(Options) if f.name in names}
-
-
-def _check(field: dataclasses.Field, value) -> None:
-    """Raises ValueError unless the value is in the field's range."""
-    check, choices = field.metadata["check"], field.metadata["choices"]
-    if choices and value not in choices:
-        known = ", ".join(filter(None, choices))
-        raise ValueError(
-            f"--{field.name} is not known. Expected one of {known}. "
-            f"Received: --{field.name}={value}."
-        )
-    for number in value if isinstance(value, tuple) else (value,):
-        if check and number is not None and not check.holds(number):
-            raise ValueError(
-                f"--{field.name} is out of range. Expected {check.words}. "
-                f"Received: --{field.name}={number}."
-            )
 
 
 def file_digest(path: str) -> str:

@@ -1,0 +1,67 @@
+"""Which nets teach and learn: names, files, and what a file does not say."""
+
+import dataclasses
+
+from op_utils.option import option
+
+# What Keras models expect of their images, see nets/scaling.py; "" is not said.
+SCALINGS = ("", "pixels", "unit", "normalised", "tf", "torch", "caffe")
+FRESH = ("", "none")  # of *_weights: there are none
+FILES = ("teacher_checkpoint", "teacher_weights", "student", "student_weights")
+TEACHER_MODEL = ("teacher_taps", "teacher_scaling", "teacher_weights")
+
+
+@dataclasses.dataclass(frozen=True)
+class NetOptions:
+    """The settings of the two nets; see `options.Options`."""
+
+    teacher: str = option(
+        "resnet20",
+        "The teacher: a net that is trained first, keras.applications.NAME or "
+        "keras.applications.NAME/SIZE, or a trained model, a .keras file.",
+    )
+    teacher_checkpoint: str = option(
+        "", "A trained teacher, a .keras file; the same as --teacher=FILE."
+    )
+    teacher_taps: str = option(
+        "", "Of a Keras model: tap=LAYER,..., such as stage1=block2_out,stage2=out."
+    )
+    teacher_scaling: str = option(
+        "", "How the model of a .keras file wants pixels.", choices=SCALINGS
+    )
+    teacher_weights: str = option(
+        "", "Of keras.applications: none, imagenet, or a file; none is trained first."
+    )
+    student: str = option(
+        "resnet8", "The student: as --teacher; a .keras file's weights are its start."
+    )
+    student_taps: str = option("", "As --teacher_taps.")
+    student_scaling: str = option("", "As --teacher_scaling.", choices=SCALINGS)
+    student_weights: str = option("", "As --teacher_weights.")
+    imports: tuple[str, ...] = option(
+        (), "A Python file or module with classes that a .keras file names."
+    )
+
+    def is_file(self, name: str) -> bool:
+        """Whether the setting of this name is a file whose content counts."""
+        value = getattr(self, name)
+        if name.endswith("_weights"):
+            return value not in (*FRESH, "imagenet")
+        return value.endswith(".keras") or (name == "teacher_checkpoint" and value)
+
+    @property
+    def uses_teacher(self) -> bool:
+        """Whether these settings name a teacher."""
+        return bool(self.teacher or self.teacher_checkpoint)
+
+    @property
+    def has_trained_teacher(self) -> bool:
+        """Whether the teacher comes with its weights."""
+        return bool(self.teacher_checkpoint) or self.teacher_weights not in FRESH
+
+    def net(self, role: str) -> dict:
+        """Keyword arguments of `nets.given.Given` for the teacher or the student."""
+        names = ("taps", "scaling", "weights")
+        given = {name: getattr(self, f"{role}_{name}") for name in names}
+        file = self.teacher_checkpoint if role == "teacher" else ""
+        return {"role": role, "name": getattr(self, role), "file": file, **given}
