@@ -42,7 +42,9 @@ PAIRS = (
 BATCH_SIZE, STEPS = 4, 2
 WORKS = "yes"
 
-flags.DEFINE_string("cells", "", "JSON file of finished cells; default: beside --out.")
+flags.DEFINE_string(
+    "cells", "results/compatibility.json", "JSON file of the finished cells."
+)
 flags.DEFINE_string("out", "docs/compatibility.md", "The Markdown file to write.")
 flags.DEFINE_list("distillers", [], "The methods; all if empty.")
 
@@ -130,7 +132,7 @@ def main(argv) -> None:
     del argv
     tf.config.run_functions_eagerly(True)  # tracing takes longer than two steps
     out = pathlib.Path(flags.FLAGS.out)
-    store = pathlib.Path(flags.FLAGS.cells or out.with_suffix(".json"))
+    store = pathlib.Path(flags.FLAGS.cells)
     cells = json.loads(store.read_text()) if store.exists() else {}
     names = flags.FLAGS.distillers or distiller.names()
     for pair in PAIRS:
