@@ -110,6 +110,8 @@ def test_it_evaluates_and_predicts_as_its_student():
         model.predict(IMAGES, verbose=0), logits, rtol=1e-4, atol=1e-5
     )
     found = model.evaluate(IMAGES, LABELS, verbose=0, return_dict=True)
+    both = [found["loss"], found["accuracy"]]
+    assert model.evaluate(IMAGES, LABELS, verbose=0) == both
     log_p = tf.nn.log_softmax(logits).numpy()
     picked = -log_p[np.arange(20), LABELS].mean()
     np.testing.assert_allclose(found["loss"], picked, rtol=1e-4)
