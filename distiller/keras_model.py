@@ -249,8 +249,11 @@ class DistillationModel(keras.Model):
         values = self.step(batch, None)
         for counter in self.counters:
             counter.assign_add(1)
-        results = {name: self._means.add(name, value) for name, value in values.items()}
-        return results | self._compiled_results()
+        compiled = self._compiled_results()
+        terms = {
+            k: self._means.add(k, v) for k, v in values.items() if k not in compiled
+        }
+        return terms | compiled
 
     def test_step(self, data):
         """Loss and metrics of the deployed net."""
