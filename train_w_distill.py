@@ -99,7 +99,8 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
         for note in (*data.dataset.notes, *nets_notes):
             print(f"note: {note}")
     settings = settings.without_unused(method.phases(), data.augmentation)
-    recipe = settings.recipe(data.steps_per_epoch, student.mean, student.std)
+    scale = student.mean, student.std, student.compute_dtype
+    recipe = settings.recipe(data.steps_per_epoch, *scale)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
     folder = RunFolder(settings.train_dir or settings.default_train_dir())
     with folder.open({**settings.config(), "data_sha256": data.digest}, wait=wait):

@@ -88,6 +88,10 @@ def resize_and_centre(image: tf.Tensor, size: int) -> tf.Tensor:
     short = round(size * 256 / 224)
     height, width = tf.unstack(tf.shape(image)[:2])
     shortest = tf.minimum(height, width)
+    # Of a very long image, what lies far from the middle is not enlarged.
+    top, left = (tf.maximum(side - 2 * shortest, 0) // 2 for side in (height, width))
+    height, width = (tf.minimum(side, 2 * shortest) for side in (height, width))
+    image = image[top : top + height, left : left + width]
     height, width = (
         (side * short + shortest // 2) // shortest for side in (height, width)
     )

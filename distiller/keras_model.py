@@ -6,6 +6,7 @@ import tensorflow as tf
 from distiller import base, fit_data, fit_options, specs
 from nets import wrapped
 from nets.taps import Output
+from op_utils import mixed_labels
 from op_utils import step as step_lib
 from op_utils.keras_optimizer import KerasOptimizer
 
@@ -69,6 +70,7 @@ class DistillationModel(keras.Model):
             )
         self.is_plain = fit_options.are_plain(student, teacher)
         self.student, self.teacher = wrapped.wrap(student), None
+        wrapped.check_trainable(self.student)
         if teacher is not None:
             self.teacher = wrapped.seen_by(wrapped.wrap(teacher), self.student)
         self.data, self.seed = self.method.data if is_built else data, seed
@@ -258,6 +260,9 @@ class DistillationModel(keras.Model):
     def test_step(self, data):
         """Loss and metrics of the deployed net."""
         batch = self._batch(data)
+        if "valid" in batch:  # of dataloader.eval_batches: copies fill the last one
+            valid = batch.pop("valid")
+            batch = {k: tf.boolean_mask(v, valid) for k, v in batch.items()}
         logits = tf.cast(self(batch["image"], training=False), tf.float32)
         loss = self.task_loss(batch, logits)
         loss = self._means.add("loss", loss, weight=tf.shape(logits)[0])
@@ -279,7 +284,8 @@ class DistillationModel(keras.Model):
 
     def _observe(self, batch, output):
         if self._compile_metrics is not None:
-            self._compile_metrics.update_state(batch["label"], output.logits)
+            label = mixed_labels.main_label(batch)
+            self._compile_metrics.update_state(label, output.logits)
 
     def _batch(self, data) -> dict:
         batch = fit_data.as_batch(data)

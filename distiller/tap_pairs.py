@@ -135,7 +135,8 @@ def _deepest(name: str, specs: TapSpecs) -> str:
 def _check_has_taps(specs: TapSpecs, net: str, taps: Sequence[str]):
     if not specs:
         raise ValueError(
-            f"The {net} shows no taps, because it is a subclassed Keras model. "
+            f"The {net} shows no taps, because its layers are unknown: it is a "
+            "subclassed Keras model, or one that holds another. "
             "Expected a Functional or Sequential one (nets.wrap), or a nets.base.Net, "
             "which returns its taps, as docs/your_model.md says; or a method that "
             f"reads logits alone. Received: taps={','.join(taps)}."

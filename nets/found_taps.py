@@ -8,9 +8,11 @@ import keras
 
 # They end no stage, although their output may be the last of its size.
 _NO_STAGES = (
+    keras.layers.Dropout,
     keras.layers.InputLayer,
     keras.layers.Normalization,
     keras.layers.Rescaling,
+    keras.layers.SpatialDropout2D,
     keras.layers.ZeroPadding2D,
 )
 
@@ -187,6 +189,13 @@ def _before_relu(tensor):
 
 
 def _logits(output):
+    operation, _ = _producer(output)
+    if getattr(operation, "activation", None) is keras.activations.sigmoid:
+        raise ValueError(
+            "The model ends in a sigmoid, so that its classes do not exclude each "
+            "other. Expected a softmax, or logits. "
+            f"Received: layer {operation.name!r}."
+        )
     return _before(output, keras.activations.softmax, keras.layers.Softmax)
 
 

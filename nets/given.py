@@ -7,7 +7,7 @@ import keras
 from nets import applications, registry, saving
 from nets import scaling as scaling_lib
 from nets.base import Net
-from nets.wrapped import WrappedNet
+from nets.wrapped import WrappedNet, check_trainable
 
 SUFFIX = ".keras"
 OTHERS = ("keras.applications.NAME[/SIZE]", "FILE.keras")  # beside `nets.names()`
@@ -109,6 +109,8 @@ def build(
     scale = {"mean": mean, "std": std}
     if given.file:
         _check_unused(given, "weights")
+        if seed is not None:  # Dropout may draw its seed when it is loaded.
+            keras.utils.set_random_seed(seed)
         return _load(given, image_shape, dtype, scale)
     _check_unused(given, "scaling")
     if applications.is_application(given.name):
@@ -141,7 +143,10 @@ def _load(given: Given, image_shape, dtype, scale) -> Net:
             f"Received: {given.file} with a {type(model).__name__}."
         )
     taps = _parsed_taps(given)
-    return WrappedNet(model, taps, image_shape=image_shape, scaling=scaling, **scale)
+    net = WrappedNet(model, taps, image_shape=image_shape, scaling=scaling, **scale)
+    if given.role == "student":
+        check_trainable(net)
+    return net
 
 
 def _scaling_of(model: keras.Model) -> str:

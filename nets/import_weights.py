@@ -3,6 +3,10 @@
 python -m nets.import_weights resnet56.pth --net=resnet56 --out=teacher.keras
 """
 
+import op_utils.environment  # noqa: F401
+
+# isort: split
+
 import os
 import pathlib
 

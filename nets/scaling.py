@@ -10,12 +10,17 @@ KERAS_MODES = ("tf", "torch", "caffe")
 SCALINGS = ("normalised", "pixels", "unit", *KERAS_MODES)
 
 
-def check_scaling(scaling: str) -> str:
-    """Returns `scaling`; ValueError unless it is one of `SCALINGS`."""
+def check_scaling(scaling: str, channels: int) -> str:
+    """Returns `scaling`; ValueError unless a model of so many channels may want it."""
     if scaling not in SCALINGS:
         raise ValueError(
             f"The scaling is unknown. Expected one of {', '.join(SCALINGS)}. "
             f"Received: scaling={scaling!r}."
+        )
+    if scaling in ("torch", "caffe") and channels != 3:
+        raise ValueError(
+            "This scaling has a mean of red, green and blue. Expected a model of three "
+            f"channels. Received: scaling={scaling!r} and {channels}."
         )
     return scaling
 

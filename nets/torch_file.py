@@ -113,6 +113,25 @@ class _Ignored:
         pass
 
 
+class _Dict(OrderedDict):
+    """A state_dict; what a pickle hangs on it, such as `_metadata`, is left out."""
+
+    def __setstate__(self, state):
+        pass
+
+
+class _Function(_Sealed):
+    """A function as a pickle may call it; its attributes cannot be set."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function):
+        object.__setattr__(self, "_function", function)
+
+    def __call__(self, *arguments):
+        return self._function(*arguments)
+
+
 def _rebuild_tensor(storage, offset, shape, strides, *_) -> Tensor:
     numbers = (offset, *shape, *strides)
     are_integers = all(type(number) is int for number in numbers)
@@ -127,11 +146,11 @@ def _rebuild_parameter(tensor, *_):
 
 # All that a file may name. Nothing else is looked up, so nothing else can run.
 _ALLOWED = {
-    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "OrderedDict"): _Dict,
     ("argparse", "Namespace"): types.SimpleNamespace,
-    ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    ("torch._utils", "_rebuild_tensor"): _Function(_rebuild_tensor),
+    ("torch._utils", "_rebuild_tensor_v2"): _Function(_rebuild_tensor),
+    ("torch._utils", "_rebuild_parameter"): _Function(_rebuild_parameter),
     **{("torch", name): dtype for name, dtype in _DTYPES.items()},
     # The parts of a pickled NumPy number.
     ("numpy.core.multiarray", "scalar"): _Ignored,
@@ -202,6 +221,9 @@ def read(path: str | os.PathLike):
 
 def _read_zip(content: bytes):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        # PyTorch compresses nothing; a small file must not unpack to gigabytes.
+        if any(x.compress_type != zipfile.ZIP_STORED for x in archive.infolist()):
+            raise ValueError("it is compressed")
         (pickled,) = (n for n in archive.namelist() if _is_pickle(n))
         folder = pickled.removesuffix("data.pkl")
         order = f"{folder}byteorder"  # since PyTorch 2.1

@@ -68,7 +68,7 @@ class WrappedNet(Net):
             scale = {"mean": model.mean, "std": model.std}
         super().__init__(num_classes, image_shape or shape, stride=1, **scale, **kwargs)
         self.model, self.model_shape = model, shape
-        self.scaling = scaling_lib.check_scaling(scaling)
+        self.scaling = scaling_lib.check_scaling(scaling, shape[-1])
         self.notes, self.tap_layers, self._specs = (), {}, {}
         self.tapped = self.untapped = self.head = None
         if isinstance(model, Net):
@@ -144,8 +144,9 @@ class WrappedNet(Net):
     def _as_the_model_expects(self, images):
         model = self.model
         scaling = (model.mean, model.std) if isinstance(model, Net) else self.scaling
-        images = scaling_lib.rescale(images, self.mean, self.std, scaling)
-        return scaling_lib.resize(images, self.model_shape)
+        # Resized first: preprocessing may want three channels.
+        images = scaling_lib.resize(images, self.model_shape)
+        return scaling_lib.rescale(images, self.mean, self.std, scaling)
 
     @property
     def tap_specs(self) -> dict[str, TapSpec]:
@@ -195,6 +196,16 @@ def wrap(model: keras.Model, taps: Mapping[str, str] | None = None, **options) -
     return net
 
 
+def check_trainable(net: Net) -> None:
+    """Raises ValueError if a weight is in half precision, which no update survives."""
+    half = [v for v in net.trainable_variables if v.dtype in ("float16", "bfloat16")]
+    if half:
+        raise ValueError(
+            "The student's weights are in half precision. Expected float32 weights, "
+            f"as in mixed_float16. Received: {half[0].path} in {half[0].dtype}."
+        )
+
+
 def seen_by(teacher: Net, student: Net) -> Net:
     """The teacher, for images of the student's size and normalisation."""
 
@@ -234,7 +245,8 @@ def _shapes(model, image_shape) -> tuple[tuple, int]:
         shape = (None, *image_shape[:2], shape[3]) if image_shape else shape
     output = getattr(model, "output_shape", None)
     if output is None and shape is not None:
-        output = tuple(model(np.zeros((1, *shape[1:]), np.float32)).shape)
+        output = model(np.zeros((1, *shape[1:]), np.float32))
+        output = tuple(getattr(output, "shape", ()))
     is_image = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:]
     if not is_image or not isinstance(output, tuple) or len(output) != 2:
         raise ValueError(

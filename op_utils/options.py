@@ -160,8 +160,15 @@ class Options(NetOptions, DataOptions):
         """Learning rates by phase length; ValueError if the schedule cannot be."""
         return learning_rates(self, steps_per_epoch)
 
-    def recipe(self, steps_per_epoch: int, mean, std) -> Recipe:
-        """What the trainer needs to know, for data of this size and scale."""
+    def recipe(self, steps_per_epoch: int, mean, std, dtype: str = "") -> Recipe:
+        """What the trainer needs to know, for data of this size and scale.
+
+        Args:
+            steps_per_epoch: batches.
+            mean: of the pixels, per channel.
+            std: the same.
+            dtype: what the student computes in; "" is what --precision says.
+        """
         return Recipe(
             rates=self.rates(steps_per_epoch),
             batch_size=self.batch_size,
@@ -171,7 +178,7 @@ class Options(NetOptions, DataOptions):
             momentum=self.momentum,
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
-            scale_loss=self.precision == "mixed_float16",
+            scale_loss=dtype == "float16" or self.precision == "mixed_float16",
             task_weight=self.task_weight,
             seed=self.seed,
             xla=self.xla,

@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from op_utils import mixed_labels
 
+PENALTY = "penalty"  # name of the term of the student's own layers
+
 
 def cast_output(output):
     """The same output in float32: losses are never computed in half precision."""
@@ -119,6 +121,7 @@ class Step:
             student_output = cast_output(self._student(batch, teacher_output))
             terms = _checked(phase.loss(student_output, teacher_output, batch))
             task = self._task(batch, student_output, teacher_output)
+            terms = {**terms, **self._penalties()}
             losses = self._losses(task, terms)
             loss = tf.add_n(losses)
             scaled = [self.optimizer.scale(x) for x in losses]
@@ -156,6 +159,13 @@ class Step:
         # Not trained: its batch norms must not drift either.
         return self.student(batch["image"], training=False, with_taps=True)
 
+    def _penalties(self) -> dict:
+        """What layers of a user's student add: regularisers and `add_loss`."""
+        penalties = self.student.losses if self.phase.trains_student else []
+        if not penalties:
+            return {}
+        return {PENALTY: tf.add_n([tf.cast(x, tf.float32) for x in penalties])}
+
     def _losses(self, task, terms) -> list:
         """What counts as task, then what is the method's own; without what is none."""
         of_task, own = self._sides(task, terms)
@@ -175,6 +185,7 @@ class Step:
     def _sides(self, task, terms):
         """What counts as task and what as the method's own; None where nothing does."""
         joins = self.phase.task_terms
+        joins = (*joins, PENALTY)
         own = [term for name, term in terms.items() if not name.startswith(joins)]
         others = [term for name, term in terms.items() if name.startswith(joins)]
         others += [] if task is None else [task]

@@ -43,13 +43,14 @@ ALLOWED = {
 }
 
 # Command-line modules report wrong input as the scripts do, and nothing imports them.
-COMMANDS = {"nets/import_weights.py": ("op_utils.command_line",)}
+COMMANDS = {"nets/import_weights.py": ("op_utils.command_line", "op_utils.environment")}
 EXCEPTIONS = {
     **COMMANDS,
     # Where all come together for `fit`, as they do in the scripts.
     "distiller/keras_model.py": (
         "nets.wrapped",
         "op_utils.keras_optimizer",
+        "op_utils.mixed_labels",
         "op_utils.step",
     ),
     "distiller/fit_options.py": ("nets.base", "op_utils.mixed_labels"),

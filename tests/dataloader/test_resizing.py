@@ -149,3 +149,12 @@ def test_data_sets_in_memory_can_be_resized():
 def test_sizes_out_of_range(options):
     with pytest.raises(ValueError, match="image_size and cache_gib of 0 or more"):
         dataloader.load("digits", **options)
+
+
+def test_of_a_very_long_image_the_middle_is_resized():
+    """In whole, its short side enlarged, it would fill gigabytes."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (2, 400_000, 3), np.uint8)
+    found = resizing.resize_and_centre(tf.constant(image), 224)
+    middle = tf.constant(image[:, 200_000 - 4 : 200_000 + 4])
+    np.testing.assert_array_equal(found, resizing.resize_and_centre(middle, 224))

@@ -63,7 +63,14 @@ def run(method, student, teacher, batch, functions=None) -> list[Step]:
         return method.student_forward(student, teacher, batch, given), given
 
     # A forward of its own may need the tape; the default one need not be compiled.
-    outputs = forwards if own else forwards()
+    # Copies, because one map may be two taps, and each has a gradient of its own.
+    outputs = (
+        forwards
+        if own
+        else tf.nest.map_structure(
+            lambda x: None if x is None else tf.identity(x), forwards()
+        )
+    )
     functions = functions or functions_of(method, lambda function: function)
     return [
         Step(phase, *function(batch, outputs))
@@ -97,15 +104,16 @@ def tensors(outputs) -> list[tf.Tensor]:
 
 
 @functools.cache
-def compiled(case, jit=False) -> tuple:
-    """The method, and functions of its phases that are compiled only once."""
+def compiled(case) -> tuple:
+    """The method, and functions of its phases that XLA compiles only once."""
     method = build(case, *nets())
-    return method, functions_of(method, tf.function(jit_compile=jit, autograph=False))
+    return method, functions_of(method, tf.function(jit_compile=True, autograph=False))
 
 
 @functools.cache
 def step_of(case, jit=False) -> tuple:
-    method, functions = compiled(case, jit)
+    """The method and its step; eager, because one step takes less time than tracing."""
+    method, functions = compiled(case) if jit else (build(case, *nets()), None)
     return method, run(method, *nets(), fakes.batch(), functions)
 
 
@@ -292,7 +300,7 @@ def test_degenerate_maps_in_a_batch_of_two_stay_finite(case, dead):
 def test_degenerate_maps_stay_finite_under_xla(case):
     """XLA's roots and powers have other gradients at 0."""
     step_of(case, jit=True)  # which needs the variables as they are at the start
-    method, functions = compiled(case, jit=True)
+    method, functions = compiled(case)
     if has_forwards(method):
         pytest.skip("the step is compiled for the nets of its forward")
     for dead in DEGENERATE:

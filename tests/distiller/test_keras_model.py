@@ -305,3 +305,29 @@ def test_batches_of_pairs_work_and_unknown_shapes_raise():
     assert model.data.num_examples == 20
     with pytest.raises(ValueError, match=r"drop_remainder=True.*\(None, 8, 8, 3\)"):
         model.fit(pairs.batch(5), verbose=0)
+
+
+def test_the_copies_that_fill_a_batch_do_not_count():
+    split = dataloader.Split(IMAGES[:7], LABELS[:7])
+    model = DistillationModel(small(1), None, "none")
+    model.compile("sgd", metrics=["accuracy"])
+    padded = model.evaluate(
+        dataloader.eval_batches(split, 5), verbose=0, return_dict=True
+    )
+    whole = model.evaluate(IMAGES[:7], LABELS[:7], verbose=0, return_dict=True)
+    assert padded == pytest.approx(whole, rel=1e-5)
+
+
+def test_the_students_own_penalties_count():
+    def fitted(regularizer):
+        student = plain()
+        student.layers[1].kernel.regularizer = regularizer
+        model = DistillationModel(student, plain(seed=2), "KD")
+        model.compile("sgd")
+        history = model.fit(IMAGES, LABELS, batch_size=5, verbose=0)["distill"].history
+        return history, student.layers[1].kernel.numpy()
+
+    free, kernel = fitted(None)
+    held, smaller = fitted(keras.regularizers.L2(1.0))
+    assert "loss/penalty" not in free and held["loss/penalty"][0] > 0
+    assert np.abs(smaller).sum() < np.abs(kernel).sum()

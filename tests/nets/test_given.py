@@ -110,3 +110,25 @@ def test_unknown_applications_raise(name):
 def test_a_size_too_small_raises():
     with pytest.raises(ValueError, match="larger size.*at least 32x32"):
         applications.build("keras.applications.MobileNetV2/8", 3, SHAPE)
+
+
+def test_a_students_dropout_draws_by_the_seed(tmp_path):
+    path = str(tmp_path / "dropout.keras")
+    sequential(keras.layers.Conv2D(8, 3), keras.layers.Dropout(0.5)).save(path)
+    student = Given("student", path, scaling="unit")
+    images = np.ones((2, *SHAPE), np.float32)
+    first, second, other = (
+        given.build(student, 3, SHAPE, seed=seed)(images, training=True)
+        for seed in (5, 5, 6)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_weights_in_half_precision_are_no_students(tmp_path):
+    half = keras.layers.Conv2D(4, 3, dtype="float16")
+    sequential(half).save(tmp_path / "half.keras")
+    path = str(tmp_path / "half.keras")
+    given.build(Given("teacher", path, scaling="unit"), 3, SHAPE)
+    with pytest.raises(ValueError, match="half precision.*float32 weights.*float16"):
+        given.build(Given("student", path, scaling="unit"), 3, SHAPE)

@@ -239,3 +239,26 @@ def test_other_files(tmp_path):
         torch_file.read(short)
     with pytest.raises(FileNotFoundError):
         torch_file.read(tmp_path / "missing.pth")
+
+
+def test_a_pickle_cannot_change_the_reader(tmp_path):
+    """BUILD sets attributes of what it finds, and a function is found by its name."""
+    function = b"ctorch._utils\n_rebuild_parameter\n"
+    state = b"(N}X\x04\x00\x00\x00nameI1\nstb."
+    path = _zip_file(tmp_path / "a.pth", function + state)
+    with pytest.raises(ValueError, match="changes a _Function"):
+        torch_file.read(path)
+
+
+def test_a_dictionary_keeps_its_methods(tmp_path):
+    dictionary = b"ccollections\nOrderedDict\n)R}X\x06\x00\x00\x00valuesI1\nsb."
+    path = _zip_file(tmp_path / "a.pth", dictionary)
+    assert list(torch_file.read(path).values()) == []
+
+
+def test_a_compressed_file_is_not_unpacked(tmp_path):
+    path = tmp_path / "a.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"]." + bytes(1000))
+    with pytest.raises(ValueError, match="it is compressed"):
+        torch_file.read(path)

@@ -244,3 +244,37 @@ def test_our_nets_stay_as_they_are():
     net = nets.build("resnet8", 10, (8, 8, 3), seed=1)
     assert nets.wrap(net) is net
     assert not found_taps.has_graph(net)
+
+
+def test_grey_images_reach_preprocessing_as_rgb():
+    model = small(size=8)
+    net = nets.wrap(model, image_shape=(8, 8, 1), scaling="caffe")
+    grey = PIXELS[:, :8, :8, :1]
+    preprocess = keras.applications.vgg16.preprocess_input
+    expected = model(preprocess(np.repeat(grey, 3, axis=-1).astype(np.float32)))
+    got = keras.ops.softmax(numbers(net, grey).logits)
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    one_channel = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    )
+    with pytest.raises(ValueError, match="red, green and blue.*'torch' and 1"):
+        nets.wrap(one_channel, scaling="torch")
+
+
+def test_classes_that_do_not_exclude_each_other_raise():
+    with pytest.raises(ValueError, match="ends in a sigmoid.*layer 'out'"):
+        nets.wrap(small("sigmoid"))
+
+
+def test_dropout_ends_no_stage():
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(4, 3, activation="relu", name="a"),
+            layers.Dropout(0.5),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+    assert nets.wrap(model).tap_layers == {"stage1": "a"}
