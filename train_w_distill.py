@@ -34,6 +34,7 @@ def canonical(settings: Options) -> Options:
     """The settings with one spelling of every name, so that equal runs are equal."""
     method = distiller.resolve(settings.distiller, settings.hparam)
     settings.check_labels_of(method)
+    settings.check_loss_of(method)
     names = {
         "distiller": method.name,
         "hparam": method.settings,
@@ -99,8 +100,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
         for note in (*data.dataset.notes, *nets_notes):
             print(f"note: {note}")
     settings = settings.without_unused(method.phases(), data.augmentation)
-    scale = student.mean, student.std, student.compute_dtype
-    recipe = settings.recipe(data.steps_per_epoch, *scale)
+    recipe = settings.recipe(data.steps_per_epoch, student)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
     folder = RunFolder(settings.train_dir or settings.default_train_dir())
     with folder.open({**settings.config(), "data_sha256": data.digest}, wait=wait):

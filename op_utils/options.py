@@ -160,25 +160,24 @@ class Options(NetOptions, DataOptions):
         """Learning rates by phase length; ValueError if the schedule cannot be."""
         return learning_rates(self, steps_per_epoch)
 
-    def recipe(self, steps_per_epoch: int, mean, std, dtype: str = "") -> Recipe:
-        """What the trainer needs to know, for data of this size and scale.
+    def recipe(self, steps_per_epoch: int, student) -> Recipe:
+        """What the trainer needs to know.
 
         Args:
             steps_per_epoch: batches.
-            mean: of the pixels, per channel.
-            std: the same.
-            dtype: what the student computes in; "" is what --precision says.
+            student: a net; its `mean` and `std` scale the pixels, and its loss is
+                scaled if it computes in float16, whatever --precision says.
         """
         return Recipe(
             rates=self.rates(steps_per_epoch),
             batch_size=self.batch_size,
             steps_per_epoch=steps_per_epoch,
-            mean=mean,
-            std=std,
+            mean=student.mean,
+            std=student.std,
             momentum=self.momentum,
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
-            scale_loss=dtype == "float16" or self.precision == "mixed_float16",
+            scale_loss=student.compute_dtype == "float16",
             task_weight=self.task_weight,
             seed=self.seed,
             xla=self.xla,
@@ -240,6 +239,18 @@ class Options(NetOptions, DataOptions):
             no_net = {"teacher": ""} if self.teacher_checkpoint else {}
             return dataclasses.replace(unused, **no_net)
         return self
+
+    def check_loss_of(self, method) -> None:
+        """Raises ValueError if neither the method nor the labels teach anything.
+
+        Args:
+            method: a `distiller.Spec`.
+        """
+        if method.name == "none" and self.task_weight == 0:
+            raise ValueError(
+                "there is nothing to learn from. Expected a method, or a label loss. "
+                "Received: --distiller=none --task_weight=0."
+            )
 
     def for_teacher(self) -> "Options":
         """The settings of the teacher's own training, whatever the student's are."""

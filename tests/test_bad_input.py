@@ -107,11 +107,11 @@ def test_teacher_for_other_data(classes, shape, word, tmp_path):
         assert_one_clear_line(finished, word, "10 classes")
 
 
-def test_teacher_without_taps(tmp_path):
+def test_teacher_that_does_not_say_how_it_wants_pixels(tmp_path):
     model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
     model.save(tmp_path / "teacher.keras")
     finished = commands.run(TRAIN, "--teacher_checkpoint=teacher.keras", cwd=tmp_path)
-    assert_one_clear_line(finished, "without taps")
+    assert_one_clear_line(finished, "how its model wants pixels", "--teacher_scaling")
 
 
 def test_foreign_folder_is_left_alone(tmp_path):

@@ -150,7 +150,9 @@ def test_help_names_the_flags():
 
 
 def test_control_c_before_the_training_is_one_line():
-    process = start("print('ready', flush=True)\ntime.sleep(600)")
+    # A shell's background job, in which pytest may run, ignores SIGINT.
+    heed = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    process = start(f"{heed}\nprint('ready', flush=True)\ntime.sleep(600)")
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=60)[1] == "error: stopped by SIGINT\n"

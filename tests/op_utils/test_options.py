@@ -15,7 +15,7 @@ from op_utils.options import (
     ONLY_WITH_VARIATION,
     Options,
 )
-from tests.op_utils.settings import VALUES
+from tests.op_utils.settings import VALUES, student
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAN, INF = math.nan, math.inf
@@ -385,7 +385,7 @@ def test_data_are_what_the_loader_takes():
 
 def test_recipe():
     settings = Options(**OTHERS)
-    recipe = settings.recipe(11, (0.5,), (0.25,))
+    recipe = settings.recipe(11, student())
     assert {name: len(rates) for name, rates in recipe.rates.items()} == {
         "init": 20 * 11,
         "train": 50 * 11,
@@ -397,7 +397,15 @@ def test_recipe():
         assert getattr(recipe, name) == getattr(settings, name), name
 
 
-@pytest.mark.parametrize("precision", RANGES["precision"][0])
-def test_only_float16_scales_the_loss(precision):
-    recipe = Options(precision=precision).recipe(1, (0.5,), (0.25,))
-    assert recipe.scale_loss == (precision == "mixed_float16")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_only_a_student_in_float16_has_its_loss_scaled(dtype):
+    recipe = Options().recipe(1, student(dtype))
+    assert recipe.scale_loss == (dtype == "float16")
+
+
+def test_nothing_to_learn_from_raises():
+    nothing = types.SimpleNamespace(name="none")
+    with pytest.raises(ValueError, match="nothing to learn from"):
+        Options(task_weight=0.0).check_loss_of(nothing)
+    Options(task_weight=0.0).check_loss_of(types.SimpleNamespace(name="AT"))
+    Options().check_loss_of(nothing)

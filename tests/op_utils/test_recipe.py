@@ -5,6 +5,7 @@ import pytest
 
 from op_utils import recipe
 from op_utils.options import Options
+from tests.op_utils.settings import student
 
 
 def rates(steps_per_epoch=10, **settings):
@@ -74,6 +75,6 @@ def test_the_initialising_phase_may_have_a_rate_of_its_own():
 
 
 def test_a_recipe_cannot_be_changed():
-    made = Options().recipe(5, [0.5], [0.25])
+    made = Options().recipe(5, student())
     with pytest.raises(dataclasses.FrozenInstanceError):
         made.momentum = 0.5
