@@ -1,8 +1,8 @@
 """Every method trains real nets by the trainer, and goes on exactly where it stopped.
 
 The pair is WResNet-10-2 -> resnet8 with unequal widths, but WResNet-10-1 -> resnet8 for
-methods that need equal ones. Most of the time is tracing, so that it is with tiny nets
-that a training is stopped and goes on; with the real ones, in the slow tests.
+methods that need equal ones. Most of the time is tracing, so that the fast tests take
+eager steps with these and run whole trainings, stopped and gone on, with tiny nets.
 """
 
 import dataclasses
@@ -21,10 +21,12 @@ import tensorflow as tf
 import distiller
 import nets
 from distiller import registry
+from op_utils import step as step_lib
 from op_utils.boundary_attack import candidates
 from op_utils.checkpoint import Checkpoints
 from op_utils.interruption import Interrupted
 from op_utils.observer import Observer
+from op_utils.optimizer import SGD
 from op_utils.recipe import Recipe
 from op_utils.trainer import Trainer
 from tests import fakes
@@ -35,6 +37,9 @@ SIZE, BATCH_SIZE = 8, 4
 NUM_CLASSES, IMAGE_SHAPE = fakes.NUM_CLASSES, (fakes.IMAGE_SIZE, fakes.IMAGE_SIZE, 3)
 PHASE_STEPS = 4  # two epochs
 STOPPED_AFTER = 3  # inside the second epoch
+tiny_and_slowly_real = pytest.mark.parametrize(
+    "is_tiny", [True, pytest.param(False, marks=pytest.mark.slow)]
+)
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (SIZE, *IMAGE_SHAPE), np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1], np.int32)
@@ -205,9 +210,47 @@ def whole(tmp_path_factory):
     return run
 
 
+@pytest.fixture
+def eager():
+    """Two steps take less time than tracing them."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @every_case_variants_slow
-def test_training_changes_what_it_should(case, whole):
-    training = whole(case)
+def test_two_steps_on_real_nets(case, eager):
+    teacher_name = EQUAL if registry.method_class(case[0]).equal_widths else WIDER
+    student, teacher = build_net(STUDENT, 0), build_net(teacher_name, 70)
+    method = build(case, student, teacher)
+    batch = {
+        "image": tf.constant(IMAGES[:BATCH_SIZE] / 255.0, tf.float32),
+        "label": tf.constant(LABELS[:BATCH_SIZE]),
+        "index": tf.range(BATCH_SIZE),
+        "epoch": tf.constant(0.0),
+        "progress": tf.constant(0.0),
+        "seed": tf.constant([0, 1]),
+    }
+    for phase in method.phases():
+        trained = step_lib.trained_variables(phase, student, teacher)
+        step = step_lib.Step(
+            method=method,
+            phase=phase,
+            student=student,
+            teacher=teacher if method.uses_teacher else None,
+            optimizer=SGD(trained, momentum=0.9, nesterov=False, weight_decay=0.0),
+            task_weight=None,
+        )
+        for _ in range(2):
+            before = values(student)
+            assert np.isfinite(step(batch, tf.constant(1e-3))["loss"])
+            assert differ(before, values(student)) == phase.trains_student
+
+
+@every_case_variants_slow
+@tiny_and_slowly_real
+def test_training_changes_what_it_should(case, is_tiny, whole):
+    training = whole(case, is_tiny)
     phases = training.trainer.phases
     for name, value in saved(at(training.trainer, len(phases) * PHASE_STEPS)).items():
         assert np.isfinite(value).all(), name
@@ -220,7 +263,7 @@ def test_training_changes_what_it_should(case, whole):
 
 
 @every_case_variants_slow
-@pytest.mark.parametrize("is_tiny", [True, pytest.param(False, marks=pytest.mark.slow)])
+@tiny_and_slowly_real
 def test_a_restart_in_each_phase_changes_no_bit(case, is_tiny, whole, tmp_path):
     """From what a process leaves that is killed there, other objects go on.
 
@@ -246,7 +289,7 @@ def test_a_restart_in_each_phase_changes_no_bit(case, is_tiny, whole, tmp_path):
 
 def test_bss_finds_images_to_attack(whole):
     """The tests above would pass without a single attack."""
-    trainer = whole(("BSS", ())).trainer
+    trainer = whole(("BSS", ()), True).trainer
     images = (IMAGES / 255.0 - RECIPE.mean) / RECIPE.std
     images = tf.constant(images, tf.float32)
     logits = trainer.student(images, training=True), trainer.teacher(images)
