@@ -26,7 +26,7 @@ import distiller
 from benchmarks import workload
 from op_utils import step as step_lib
 
-flags.DEFINE_string("folder", "/tmp/small_images", "Where the images are written.")
+flags.DEFINE_string("folder", "runs/small_images", "Where the images are written.")
 flags.DEFINE_integer("images", 20_000, "Training images.")
 flags.DEFINE_string("net", "resnet20", "The net.")
 flags.DEFINE_integer("batch_size", 64, "Images a step.")
