@@ -1,16 +1,14 @@
 """Decodes every image file once: which are bad, their sizes, colours and content."""
 
 import hashlib
-import sys
 from collections.abc import Sequence
-from concurrent import futures
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 
 from dataloader import decoding
 from dataloader.pixels import count_values
+from dataloader.threads import in_threads
 
 _CHUNK = 32  # files a task: fewer keep the progress line moving, more cost less
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
@@ -43,23 +41,11 @@ def check(paths: Sequence[bytes], label: str) -> tuple[np.ndarray, np.ndarray]:
     """
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
     facts, counts = [], np.zeros([3, 256], np.int64)
-    bar = tqdm.tqdm(
-        total=len(paths),
-        desc=f"checking {label}",
-        unit="images",
-        delay=3,
-        leave=False,
-        disable=not sys.stderr.isatty(),
-    )
-    pool = futures.ThreadPoolExecutor()  # reading, hashing, decoding leave the GIL
-    try:
-        with bar:
-            for chunk_facts, chunk_counts in pool.map(_check_chunk, chunks):
-                facts.append(chunk_facts)
-                counts += chunk_counts
-                bar.update(len(chunk_facts))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    sizes = list(map(len, chunks))
+    found = in_threads(_check_chunk, chunks, f"checking {label}", "images", sizes)
+    for chunk_facts, chunk_counts in found:
+        facts.append(chunk_facts)
+        counts += chunk_counts
     return np.concatenate(facts), counts
 
 

@@ -1,21 +1,20 @@
 """Where each example of a prepared TFDS set lies in its files, for random access."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import pathlib
-import sys
-from concurrent import futures
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 
 from dataloader import fetching, kept
 from dataloader.dataset import Split
 from dataloader.encoded import Records
 from dataloader.pixels import count_values
+from dataloader.threads import in_threads
 
 KEPT = ".record_places.npz"  # beside the prepared files
 SAMPLE = 5000  # images that mean and deviation are taken from, at least, if it has them
@@ -119,29 +118,16 @@ def _content(splits, arrays):
 
 def _find(paths, label_key, split):
     """All records of one split, in the order of the files."""
-    bar = tqdm.tqdm(
-        total=len(paths),
-        desc=f"reading {split}",
-        unit="files",
-        delay=3,
-        leave=False,
-        disable=not sys.stderr.isatty(),
-    )
     files, labels, digest = [], [], hashlib.sha256()
-    pool = futures.ThreadPoolExecutor()
-    try:
-        with bar:
-            found = pool.map(lambda path: _find_in_file(path, label_key), paths)
-            for number, (lengths, file_labels, file_digest) in enumerate(found):
-                ends = np.cumsum(lengths + _BEFORE + _AFTER)
-                starts = ends - lengths - _AFTER
-                file = np.full_like(starts, number)
-                files.append(np.stack([file, starts, lengths], axis=1))
-                labels.append(file_labels)
-                digest.update(file_digest)
-                bar.update()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    read = functools.partial(_find_in_file, label_key=label_key)
+    found = in_threads(read, paths, f"reading {split}", "files", [1] * len(paths))
+    for number, (lengths, file_labels, file_digest) in enumerate(found):
+        ends = np.cumsum(lengths + _BEFORE + _AFTER)
+        starts = ends - lengths - _AFTER
+        file = np.full_like(starts, number)
+        files.append(np.stack([file, starts, lengths], axis=1))
+        labels.append(file_labels)
+        digest.update(file_digest)
     return {
         "places": np.concatenate(files),
         "labels": np.concatenate(labels).astype(np.int32),
