@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from op_utils.optimizer import with_decay
+
 
 class KerasOptimizer:
     """A Keras optimizer that updates by its own learning rate.
@@ -31,10 +33,7 @@ class KerasOptimizer:
     def apply(self, gradients: Sequence, rate=None) -> None:
         """Updates `trained` by gradients of the scaled loss (None: untouched)."""
         del rate
-        pairs = zip(gradients, self.trained, strict=True)
-        pairs = [(g, v) for g, v in pairs if g is not None]
-        if not pairs:
-            return
         decay = self.optimizer.scale_loss(tf.constant(float(self.l2)))
-        decayed = [g + decay * tf.convert_to_tensor(v) for g, v in pairs]
-        self.optimizer.apply(decayed, [v for _, v in pairs])
+        decayed, variables = with_decay(gradients, self.trained, decay)
+        if variables:
+            self.optimizer.apply(decayed, variables)

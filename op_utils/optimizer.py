@@ -66,19 +66,14 @@ class SGD:
 
     def apply(self, gradients: Sequence, rate: tf.Tensor) -> None:
         """Updates `trained` by gradients of the scaled loss (None: untouched)."""
-        pairs = [
-            (g, v)
-            for g, v in zip(gradients, self.trained, strict=True)
-            if g is not None
-        ]
-        if not pairs:
-            return
         # The optimizer divides by the loss scale, so the decay is multiplied by it.
         decay = self.weight_decay * self._loss_scale()
-        decayed = [g + decay * tf.convert_to_tensor(v) for g, v in pairs]
+        decayed, variables = with_decay(gradients, self.trained, decay)
+        if not variables:
+            return
         before = tf.identity(self._sgd.iterations.value)
         self._sgd.learning_rate = rate
-        self._optimizer.apply(decayed, [v for _, v in pairs])
+        self._optimizer.apply(decayed, variables)
         if self._scaled:  # A skipped step does not count as an iteration.
             is_skipped = tf.equal(self._sgd.iterations.value, before)
             self.skipped.assign(tf.where(is_skipped, self.skipped + 1, 0))
@@ -96,3 +91,20 @@ class SGD:
         if not self._scaled:
             return tf.constant(1.0)
         return tf.convert_to_tensor(self._optimizer.dynamic_scale)
+
+
+def with_decay(gradients: Sequence, variables: Sequence, decay) -> tuple[list, list]:
+    """L2 inside the gradient: gradient + decay * variable.
+
+    Args:
+        gradients: None for variables that stay untouched, decay included.
+        variables: as many.
+        decay: scalar.
+
+    Returns:
+        (gradients, variables) of those that have a gradient.
+    """
+    pairs = zip(gradients, variables, strict=True)
+    pairs = [(g, v) for g, v in pairs if g is not None]
+    decayed = [g + decay * tf.convert_to_tensor(v) for g, v in pairs]
+    return decayed, [v for _, v in pairs]
