@@ -7,8 +7,6 @@ import tensorflow as tf
 
 from op_utils import mixed_labels
 
-PENALTY = "penalty"  # name of the term of the student's own layers
-
 
 def cast_output(output):
     """The same output in float32: losses are never computed in half precision."""
@@ -120,9 +118,8 @@ class Step:
                 )
             student_output = cast_output(self._student(batch, teacher_output))
             terms = _checked(phase.loss(student_output, teacher_output, batch))
-            task = self._task(batch, student_output, teacher_output)
-            terms = {**terms, **self._penalties()}
-            losses = self._losses(task, terms)
+            of_task = self._of_task(batch, student_output, teacher_output)
+            losses = self._losses(of_task, terms)
             loss = tf.add_n(losses)
             scaled = [self.optimizer.scale(x) for x in losses]
             total = tf.add_n(scaled)
@@ -132,9 +129,8 @@ class Step:
         else:
             parts = [tape.gradient(x, variables) for x in scaled]
             gradients = phase.combine(*parts, batch)
-        metrics = {"loss": loss, **{f"loss/{k}": v for k, v in terms.items()}}
-        if task is not None:
-            metrics["loss/task"] = task
+        named = {f"loss/{k}": v for k, v in {**terms, **of_task}.items()}
+        metrics = {"loss": loss, **named}
         if self.observe is not None:
             self.observe(batch, student_output)
         if phase.trains_student:
@@ -159,16 +155,9 @@ class Step:
         # Not trained: its batch norms must not drift either.
         return self.student(batch["image"], training=False, with_taps=True)
 
-    def _penalties(self) -> dict:
-        """What layers of a user's student add: regularisers and `add_loss`."""
-        penalties = self.student.losses if self.phase.trains_student else []
-        if not penalties:
-            return {}
-        return {PENALTY: tf.add_n([tf.cast(x, tf.float32) for x in penalties])}
-
-    def _losses(self, task, terms) -> list:
+    def _losses(self, of_task, terms) -> list:
         """What counts as task, then what is the method's own; without what is none."""
-        of_task, own = self._sides(task, terms)
+        of_task, own = self._sides(of_task, terms)
         received = f"Received: a task weight of {self.task_weight}"
         if of_task is None and own is None:
             raise ValueError(
@@ -182,19 +171,24 @@ class Step:
             )
         return [loss for loss in (of_task, own) if loss is not None]
 
-    def _sides(self, task, terms):
+    def _sides(self, of_task, terms):
         """What counts as task and what as the method's own; None where nothing does."""
         joins = self.phase.task_terms
-        joins = (*joins, PENALTY)
         own = [term for name, term in terms.items() if not name.startswith(joins)]
         others = [term for name, term in terms.items() if name.startswith(joins)]
-        others += [] if task is None else [task]
+        others += of_task.values()
         return [tf.add_n(side) if side else None for side in (others, own)]
 
-    def _task(self, batch, student_output, teacher_output):
-        if not self.task_weight:
-            return None
-        task = self.task_loss(batch, student_output.logits)
-        if self.phase.trains_teacher:
-            task += self.task_loss(batch, teacher_output.logits)
-        return self.task_weight * task
+    def _of_task(self, batch, student_output, teacher_output) -> dict:
+        """What is no term of the method: the label loss, and the student's own."""
+        found = {}
+        if self.task_weight:
+            task = self.task_loss(batch, student_output.logits)
+            if self.phase.trains_teacher:
+                task += self.task_loss(batch, teacher_output.logits)
+            found["task"] = self.task_weight * task
+        # Regularisers and `add_loss` of a user's layers.
+        penalties = self.student.losses if self.phase.trains_student else []
+        if penalties:
+            found["penalty"] = tf.add_n([tf.cast(x, tf.float32) for x in penalties])
+        return found
