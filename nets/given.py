@@ -9,7 +9,6 @@ from nets import scaling as scaling_lib
 from nets.base import Net
 from nets.wrapped import WrappedNet, check_trainable
 
-SUFFIX = ".keras"
 OTHERS = ("keras.applications.NAME[/SIZE]", "FILE.keras")  # beside `nets.names()`
 
 
@@ -54,7 +53,7 @@ def of_file(path) -> dict:
 
 def is_file(name: str) -> bool:
     """Whether the name is that of a file."""
-    return name.endswith(SUFFIX)
+    return name.endswith(saving.SUFFIX)
 
 
 def notes(**nets: Net | None) -> tuple[str, ...]:

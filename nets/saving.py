@@ -8,7 +8,7 @@ import keras
 
 from nets.base import Net
 
-_SUFFIX = ".keras"
+SUFFIX = ".keras"
 
 
 def save(net: Net, path: str | os.PathLike) -> None:
@@ -24,7 +24,7 @@ def save(net: Net, path: str | os.PathLike) -> None:
     path = _checked_suffix(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder, because os.replace is atomic only within a file system.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{_SUFFIX}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{SUFFIX}")
     try:
         net.save(temporary)
         os.replace(temporary, path)
@@ -86,9 +86,9 @@ def rebuilt(net: Net, dtype) -> Net:
 
 def _checked_suffix(path) -> pathlib.Path:
     path = pathlib.Path(path)
-    if path.suffix != _SUFFIX:
+    if path.suffix != SUFFIX:
         raise ValueError(
-            f"A net's file is a Keras archive. Expected a name ending in {_SUFFIX}. "
+            f"A net's file is a Keras archive. Expected a name ending in {SUFFIX}. "
             f"Received: path={str(path)!r}."
         )
     return path

@@ -10,6 +10,7 @@ import tensorflow as tf
 import dataloader
 from dataloader import folder, image_check
 from dataloader.augmentation import Augmentation
+from tests.dataloader.same import assert_same
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
 
@@ -71,14 +72,6 @@ def batches(dataset, **changes):
     found = dataloader.train_batches(dataset.train, **arguments | changes)
     assert found.element_spec["image"].shape == [3, *dataset.input_shape]
     return list(found.as_numpy_iterator())
-
-
-def assert_same(first, second):
-    assert len(first) == len(second)
-    for a, b in zip(first, second, strict=True):
-        assert a.keys() == b.keys()
-        for key in a:
-            np.testing.assert_array_equal(a[key], b[key], err_msg=key)
 
 
 @pytest.fixture(scope="module")

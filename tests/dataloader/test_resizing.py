@@ -8,6 +8,7 @@ import tensorflow as tf
 import dataloader
 from dataloader import resizing
 from dataloader.augmentation import Augmentation
+from tests.dataloader.same import by_index
 
 
 def draws(seed=0, size=()):
@@ -87,11 +88,7 @@ def train(**augmentation):
         augmentation=Augmentation(**augmentation),
     )
     assert found.element_spec["image"].shape == [4, 16, 16, 3]
-    return {
-        int(index): image
-        for batch in found.as_numpy_iterator()
-        for index, image in zip(batch["index"], batch["image"], strict=True)
-    }
+    return by_index(found.as_numpy_iterator())
 
 
 @pytest.mark.parametrize(("period", "epoch"), [(None, 3), (2, 1)])

@@ -7,6 +7,7 @@ import tensorflow as tf
 import dataloader
 from dataloader import tfds_records
 from dataloader.augmentation import Augmentation
+from tests.dataloader.same import assert_same
 from tests.dataloader.toy_tfds import write_set
 
 PREPARED = pathlib.Path(__file__).parents[3] / "shared" / "tfds"
@@ -22,13 +23,6 @@ def batches(split, **changes):
     )
     found = dataloader.train_batches(split, **arguments | changes)
     return list(found.as_numpy_iterator())
-
-
-def assert_same(first, second):
-    assert len(first) == len(second) > 0
-    for a, b in zip(first, second, strict=True):
-        for key in a:
-            np.testing.assert_array_equal(a[key], b[key], err_msg=key)
 
 
 def test_streamed_batches_are_those_of_images_in_memory(tmp_path):

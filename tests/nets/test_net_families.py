@@ -13,6 +13,7 @@ from nets.mobilenet_v2 import MobileNetV2
 from nets.resnet import ResNet
 from nets.shufflenet_v2 import ShuffleNetV2
 from nets.vgg import VGG
+from tests.nets.checkpoints import assert_a_checkpoint_holds_all
 
 BOTTLENECK = functools.partial(
     ResNet, blocks=(1, 2), widths=(32, 64), bottleneck=True, large_stem=True
@@ -190,15 +191,7 @@ def test_precision_policy_reaches_every_layer(net, images, name, policy, toleran
 
 @every_family
 def test_a_checkpoint_holds_every_variable(net, name, tmp_path):
-    kept = net.get_weights()
-    path = tf.train.Checkpoint(net=net).save(str(tmp_path / "checkpoint"))
-    keys = [key for key, _ in tf.train.list_variables(path) if key.startswith("net/")]
-    assert len(keys) == len(net.variables) == len({v.path for v in net.variables})
-    for variable in net.variables:
-        variable.assign(tf.fill(variable.shape, 0.5))
-    tf.train.Checkpoint(net=net).restore(path).assert_consumed()
-    for old, new in zip(kept, net.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
+    assert_a_checkpoint_holds_all(net, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["bottleneck", "ShuffleV1"])

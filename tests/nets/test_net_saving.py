@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import nets
 from nets.wresnet import WResNet
+from tests.nets.checkpoints import assert_a_checkpoint_holds_all
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
@@ -85,15 +86,7 @@ def test_a_failed_save_leaves_the_old_file(make_net, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["resnet14", "wrn_16_2"])
 def test_a_checkpoint_holds_every_variable(make_net, tmp_path, name):
     net = make_net(name)
-    kept = net.get_weights()
-    path = tf.train.Checkpoint(net=net).save(str(tmp_path / "checkpoint"))
-    keys = [key for key, _ in tf.train.list_variables(path) if key.startswith("net/")]
-    assert len(keys) == len(net.variables) == len({v.path for v in net.variables})
-    for variable in net.variables:
-        variable.assign(tf.fill(variable.shape, 0.5))
-    tf.train.Checkpoint(net=net).restore(path).assert_consumed()
-    for old, new in zip(kept, net.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
+    assert_a_checkpoint_holds_all(net, tmp_path)
 
 
 def _error_of_load(path):
