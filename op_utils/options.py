@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 
+from op_utils.cache_options import CacheOptions
 from op_utils.data_options import ONLY_WITH_CROPS, ONLY_WITH_VARIATION, DataOptions
 from op_utils.net_options import FILES, TEACHER_MODEL, NetOptions
 from op_utils.option import (
@@ -22,7 +23,7 @@ from op_utils.recipe import Recipe, learning_rates
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(NetOptions, DataOptions):
+class Options(NetOptions, DataOptions, CacheOptions):
     """All settings of a run; each field is a flag of train_w_distill.py.
 
     Raises:
@@ -121,6 +122,8 @@ class Options(NetOptions, DataOptions):
             values |= _defaults("merge_valid")
         if not self.randaugment:
             values |= _defaults("randaugment_magnitude")
+        if not self.teacher_cache:
+            values |= _defaults("teacher_cache_precision")
         for name in FILES:  # Their content counts, not where they lie.
             if self.is_file(name):
                 values[name] = file_digest(values[name])

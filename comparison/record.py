@@ -1,0 +1,124 @@
+"""What is known of one cell of a grid: its place in it, and its run if there is one."""
+
+import dataclasses
+import pathlib
+import statistics
+from typing import Any
+
+from op_utils import files, metrics_table
+from op_utils.run_folder import RunFolder
+
+FINISHED, FAILED, MISSING = "finished", "failed", "missing"
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One cell.
+
+    Attributes:
+        dataset: name.
+        teacher: as the grid names it; "" for methods that have none.
+        student: as the grid names it.
+        method: the method's label in the grid, such as "AT" or "VID+Soft_logits".
+        varied: (name, value) of what else the grid varies, in its order, as text.
+        fraction: share of the training data.
+        seed: of the student.
+        folder: the run folder.
+        state: FINISHED, FAILED or MISSING (not begun, or begun and not ended).
+        reason: one line on why it failed.
+        result: `result.json` of a finished run.
+        rows: its `metrics.csv`, one dict of text an epoch.
+    """
+
+    dataset: str
+    teacher: str
+    student: str
+    method: str
+    varied: tuple[tuple[str, str], ...]
+    fraction: float
+    seed: int
+    folder: pathlib.Path
+    state: str = MISSING
+    reason: str = ""
+    result: dict[str, Any] | None = None
+    rows: tuple[dict[str, str], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The method with what is varied of it, e.g. "AT weight=10"."""
+        return " ".join((self.method, *(f"{n}={v}" for n, v in self.varied)))
+
+    @property
+    def last(self) -> float | None:
+        """Top-1 on the test split after the last epoch, 0 to 1."""
+        return self.result["student"]["top1"] if self.result else None
+
+    @property
+    def best(self) -> float | None:
+        """Top-1 on the test split at the epoch that is best on the validation split."""
+        found = self.result and self.result["best_on_validation"]
+        return found["test_accuracy"] if found else None
+
+    @property
+    def best_validation(self) -> float | None:
+        """The highest top-1 on the validation split."""
+        found = self.result and self.result["best_on_validation"]
+        return found["validation_accuracy"] if found else None
+
+    @property
+    def epochs(self) -> int | None:
+        """Epochs of all phases together."""
+        return len(self.rows) if self.result else None
+
+    @property
+    def seconds(self) -> float | None:
+        """Training alone: all epochs at the median speed of their phase.
+
+        The sum of the epochs would leave out what a killed process had done of one.
+        """
+        if not self.result:
+            return None
+        total = 0.0
+        for phase in dict.fromkeys(row["phase"] for row in self.rows):
+            own = [row for row in self.rows if row["phase"] == phase]
+            speeds = [float(x) for row in own if (x := row.get("images_per_second"))]
+            if not speeds:
+                return None
+            total += self._images_per_epoch * len(own) / statistics.median(speeds)
+        return total
+
+    @property
+    def _images_per_epoch(self) -> int:
+        return int(self.rows[0]["step"]) * self.result["settings"]["batch_size"]
+
+    @property
+    def forward_passes(self) -> dict[str, float] | None:
+        """Role ("student", "teacher") -> forward passes for each training image."""
+        return self.result.get("forward_passes") if self.result else None
+
+    @property
+    def hyperparameters(self) -> tuple[str, ...] | None:
+        """The method's, all of them, as "name=value"."""
+        return tuple(self.result["settings"]["hparam"]) if self.result else None
+
+
+def read(record: Record, reason: str = "") -> Record:
+    """The record with what its folder holds.
+
+    Args:
+        record: its place in the grid.
+        reason: why the last try failed; "" if it did not.
+
+    Raises:
+        ValueError: the folder is damaged.
+    """
+    folder = RunFolder(record.folder)
+    if folder.is_finished:
+        return dataclasses.replace(
+            record,
+            state=FINISHED,
+            result=files.read_json(folder.result),
+            rows=tuple(metrics_table.read(folder.metrics)),
+        )
+    state = FAILED if reason else MISSING
+    return dataclasses.replace(record, state=state, reason=reason)
