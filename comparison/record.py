@@ -68,7 +68,7 @@ class Record:
     @property
     def epochs(self) -> int | None:
         """Epochs of all phases together."""
-        return len(self.rows) if self.result else None
+        return len(self.rows) or None if self.result else None
 
     @property
     def seconds(self) -> float | None:
@@ -76,7 +76,7 @@ class Record:
 
         The sum of the epochs would leave out what a killed process had done of one.
         """
-        if not self.result:
+        if not self.result or not self.rows:
             return None
         total = 0.0
         for phase in dict.fromkeys(row["phase"] for row in self.rows):

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
-PACKAGES = {"nets", "distiller", "op_utils", "dataloader"}
+PACKAGES = {"nets", "distiller", "op_utils", "dataloader", "comparison"}
 
 # Parts of op_utils that methods use: pure, so they know nothing of the training.
 PURE = (
@@ -40,6 +40,8 @@ ALLOWED = {
     "dataloader": (),
     "op_utils": (),
     "distiller": ("nets.taps", *(f"op_utils.{name}" for name in PURE)),
+    # Of all packages the last: none of the others may know it.
+    "comparison": ("nets", "distiller", "op_utils", "dataloader"),
 }
 
 # Command-line modules report wrong input as the scripts do, and nothing imports them.

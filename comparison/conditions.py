@@ -1,0 +1,52 @@
+"""Whether the cells that are compared were trained under equal conditions."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from comparison.record import Record
+
+# What cells differ in by design: their place in the grid, and the method's own.
+_PLACE = ("dataset", "data_fraction", "student", "teacher", "seed")
+_OF_METHOD = ("distiller", "hparam", "task_weight", "init_epochs")
+# Says nothing about who has no teacher, or one that learns along.
+_OF_TEACHER = "teacher_"
+
+
+def settings(records: Sequence[Record]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Condition -> its values, as JSON -> the labels that were trained with it.
+
+    Of finished cells. Left out is what differs by design: the place in the grid, what
+    the grid varies, and the method's own settings. Who evaluates more epochs has more
+    to choose the best from, so that their number is a condition, too.
+    """
+    found: dict[str, dict[str, dict[str, None]]] = {}
+    for record in records:
+        for name, value in _of(record).items():
+            text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+            labels = found.setdefault(name, {}).setdefault(text, {})
+            labels[record.label] = None
+    return {
+        name: {value: tuple(labels) for value, labels in values.items()}
+        for name, values in found.items()
+    }
+
+
+def unequal(records: Sequence[Record]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Those of `settings` that have more than one value."""
+    found = settings(records).items()
+    return {name: values for name, values in found if len(values) > 1}
+
+
+def _of(record: Record) -> dict[str, Any]:
+    if not record.result:
+        return {}
+    given = record.result["settings"]
+    varied = {name.lstrip("-") for name, _ in record.varied}
+    left_out = {*_PLACE, *_OF_METHOD, *varied}
+    found = {name: value for name, value in given.items() if name not in left_out}
+    if not given.get("teacher_checkpoint"):
+        found = {n: v for n, v in found.items() if not n.startswith(_OF_TEACHER)}
+    found["evaluated epochs"] = sum("test_accuracy" in row for row in record.rows)
+    versions = record.result.get("versions", {})
+    return found | {f"version of {name}": v for name, v in versions.items()}

@@ -1,0 +1,176 @@
+"""Records grouped into tables: one for each pair of nets and share of the data."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from comparison import statistics
+from comparison.record import FINISHED, Record
+from comparison.statistics import Paired, Spread
+
+ALONE = "none"  # the method of the student alone
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A method with its hyperparameters, over seeds.
+
+    Attributes:
+        records: planned cells, by seed.
+        difference: of the last accuracy to the student alone, in points; None for the
+            student alone.
+    """
+
+    records: tuple[Record, ...]
+    difference: Paired | None = None
+
+    @property
+    def label(self) -> str:
+        """The method with what is varied of it."""
+        return self.records[0].label
+
+    @property
+    def method(self) -> str:
+        """The method's label in the grid."""
+        return self.records[0].method
+
+    @property
+    def finished(self) -> tuple[Record, ...]:
+        """The cells that have numbers."""
+        return tuple(r for r in self.records if r.state == FINISHED)
+
+    @functools.cached_property
+    def last(self) -> Spread:
+        """Test accuracy at the last epoch, 0 to 1."""
+        return self.over_seeds(lambda record: record.last)
+
+    @functools.cached_property
+    def best(self) -> Spread:
+        """Test accuracy at the epoch that is best on the validation split, 0 to 1."""
+        return self.over_seeds(lambda record: record.best)
+
+    @functools.cached_property
+    def seconds(self) -> Spread:
+        """Of training."""
+        return self.over_seeds(lambda record: record.seconds)
+
+    def over_seeds(self, number: Callable[[Record], float | None]) -> Spread:
+        """The spread of what the finished cells have of a number."""
+        values = [number(record) for record in self.finished]
+        return statistics.spread([value for value in values if value is not None])
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """What is compared with each other: the same data and nets.
+
+    Attributes:
+        fraction: share of the training data.
+        rows: the student alone first, then by accuracy, the unfinished last.
+    """
+
+    dataset: str
+    teacher: str
+    student: str
+    fraction: float
+    rows: tuple[Row, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """All tables of a data set and two nets; the largest fraction first."""
+
+    dataset: str
+    teacher: str
+    student: str
+    tables: tuple[Table, ...]
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """All cells."""
+        rows = (row for table in self.tables for row in table.rows)
+        return tuple(record for row in rows for record in row.records)
+
+
+def pairs(records: Sequence[Record]) -> tuple[Pair, ...]:
+    """The grid's pairs in the order in which they first occur.
+
+    What was trained without a teacher belongs to every pair with its student.
+    """
+    members: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        if record.teacher:
+            members.setdefault((record.dataset, record.teacher, record.student), [])
+    for record in records:
+        of_nets = (record.dataset, record.student)
+        homes = [k for k in members if (k[0], k[2]) == of_nets and k[1]]
+        if record.teacher:
+            homes = [(record.dataset, record.teacher, record.student)]
+        for home in homes or [(record.dataset, "", record.student)]:
+            members.setdefault(home, []).append(record)
+    return tuple(
+        Pair(*key, tuple(_table(key, own) for own in _by_fraction(found)))
+        for key, found in members.items()
+    )
+
+
+def _by_fraction(records: Iterable[Record]) -> list[list[Record]]:
+    found: dict[float, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.fraction, []).append(record)
+    return [found[fraction] for fraction in sorted(found, reverse=True)]
+
+
+def _table(key: tuple[str, str, str], records: Sequence[Record]) -> Table:
+    cells: dict[str, list[Record]] = {}
+    for record in records:
+        cells.setdefault(record.label, []).append(record)
+    rows = [
+        Row(tuple(sorted(own, key=lambda r: r.seed)), _difference(own, records))
+        for own in cells.values()
+    ]
+    tested = [row.difference.p if row.difference else None for row in rows]
+    rows = [
+        dataclasses.replace(
+            row,
+            difference=row.difference
+            and dataclasses.replace(row.difference, adjusted=p),
+        )
+        for row, p in zip(rows, statistics.holm(tested), strict=True)
+    ]
+    return Table(*key, records[0].fraction, tuple(sorted(rows, key=_place)))
+
+
+def _place(row: Row) -> tuple:
+    mean = row.last.mean
+    return row.method != ALONE, math.inf if mean is None else -mean, row.label
+
+
+def _difference(own: Sequence[Record], records: Sequence[Record]) -> Paired | None:
+    if own[0].method == ALONE:
+        return None
+    both = [
+        (record.last, base.last)
+        for record in sorted(own, key=lambda r: r.seed)
+        if (base := baseline(record, records)) is not None
+    ]
+    points = [100 * (a - b) for a, b in both if a is not None and b is not None]
+    return statistics.paired(points)
+
+
+def baseline(record: Record, records: Iterable[Record]) -> Record | None:
+    """The student alone that a cell is compared with.
+
+    It has the same data, student and seed, and varies nothing that the cell does not;
+    among several the one that shares most with it.
+    """
+    place = (record.dataset, record.student, record.fraction, record.seed)
+    found = [
+        other
+        for other in records
+        if other.method == ALONE
+        and (other.dataset, other.student, other.fraction, other.seed) == place
+        and set(other.varied) <= set(record.varied)
+    ]
+    return max(found, key=lambda other: len(other.varied), default=None)

@@ -1,0 +1,93 @@
+import dataclasses
+import random
+
+import pytest
+
+from comparison import statistics, summary
+from comparison.record import FAILED
+from tests.comparison.make import grid, record
+
+
+def rows(records):
+    (pair,) = summary.pairs(records)
+    (table,) = pair.tables
+    return {row.label: row for row in table.rows}
+
+
+def test_differences_pair_the_seeds_that_both_have():
+    alone = [record("none", seed=s, last=v) for s, v in enumerate((0.5, 0.52, 0.51))]
+    other = [record("AT", seed=s, last=v) for s, v in ((3, 0.9), (1, 0.53), (0, 0.54))]
+    lost = record("AT", seed=2, state=FAILED)
+    found = rows([*alone, *other, lost])["AT"]
+    assert (found.last.n, len(found.finished), len(found.records)) == (3, 3, 4)
+    expected = statistics.paired([4.0, 1.0])
+    assert found.difference.n == 2
+    assert found.difference.mean == pytest.approx(expected.mean)
+    assert found.difference.p == pytest.approx(expected.p)
+
+
+def test_p_values_are_adjusted_over_the_table():
+    seeds = range(3)
+    records = [record("none", seed=s, last=0.5) for s in seeds]
+    records += [record("AT", seed=s, last=0.6 + 0.01 * s) for s in seeds]
+    records += [record("SP", seed=s, last=0.5 + 0.02 * s) for s in seeds]
+    found = rows(records)
+    at, sp = found["AT"].difference, found["SP"].difference
+    assert at.p < sp.p
+    assert (at.adjusted, sp.adjusted) == (2 * at.p, max(2 * at.p, sp.p))
+    assert found["none"].difference is None
+
+
+def test_the_student_alone_is_in_every_pair_with_it():
+    records = [
+        record("none"),
+        record("AT", teacher="resnet56"),
+        record("AT", teacher="resnet20"),
+        record("AT", student="vgg8"),
+    ]
+    found = [
+        (pair.teacher, pair.student, [row.label for row in pair.tables[0].rows])
+        for pair in summary.pairs(records)
+    ]
+    assert found == [
+        ("resnet56", "resnet8", ["none", "AT"]),
+        ("resnet20", "resnet8", ["none", "AT"]),
+        ("resnet56", "vgg8", ["AT"]),
+    ]
+    (alone,) = summary.pairs(records[:1])
+    assert alone.teacher == ""
+
+
+def test_baseline_shares_what_is_varied():
+    rates = [("learning_rate", "0.1"), ("learning_rate", "0.2")]
+    alone = [record("none", varied=(rate,)) for rate in rates]
+    cell = record("AT", varied=(("weight", "3"), rates[1]))
+    assert summary.baseline(cell, alone) is alone[1]
+    assert summary.baseline(cell, alone[:1]) is None
+    assert summary.baseline(cell, [record("none")]).varied == ()
+    other = [
+        record("none", seed=1), record("none", fraction=0.1),
+        record("none", student="vgg8"), record("none", dataset="cifar100"),
+    ]  # fmt: skip
+    assert summary.baseline(cell, other) is None
+
+
+def test_rows_and_tables_are_in_order_whatever_the_records_are():
+    records = grid(epochs=2)
+    expected = summary.pairs(records)
+    (pair,) = expected
+    assert [table.fraction for table in pair.tables] == [1.0, 0.1]
+    labels = [row.label for row in pair.tables[0].rows]
+    assert (labels[0], labels[-2:]) == ("none", ["BSS", "CRD"])
+    means = [row.last.mean for row in pair.tables[0].rows[1:-2]]
+    assert means == sorted(means, reverse=True)
+    random.Random(0).shuffle(records)
+    assert summary.pairs(records) == expected
+
+
+def test_missing_numbers_do_not_count():
+    cells = [record("AT", seed=0, best=0.4), record("AT", seed=1)]
+    (cell,) = rows(cells).values()
+    assert (cell.last.n, cell.best) == (2, statistics.Spread(1, 0.4, None))
+    bare = dataclasses.replace(cells[0], rows=())
+    assert (bare.seconds, bare.epochs) == (None, None)
