@@ -1,0 +1,56 @@
+"""What a report is made of, before it is Markdown or HTML: plain text, unescaped."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Heading:
+    """A heading; 1 is the title."""
+
+    level: int
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Paragraph:
+    """Sentences."""
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Code:
+    """Text as it was typed."""
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """A table.
+
+    Attributes:
+        header: names of the columns.
+        rows: as many texts each.
+        words: numbers of the columns that hold words: they stand at the left.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: tuple[int, ...] = (0,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plot:
+    """A plot, which only the page shows.
+
+    Attributes:
+        svg: the image.
+        text: what it shows.
+    """
+
+    svg: bytes
+    text: str
+
+
+Block = Heading | Paragraph | Code | Grid | Plot

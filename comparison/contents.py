@@ -1,0 +1,144 @@
+"""The report's sections, for Markdown and HTML alike."""
+
+from collections.abc import Iterator, Sequence
+
+from comparison import (
+    conditions,
+    cost_plot,
+    figures,
+    heat_map,
+    plots,
+    published_table,
+    summary,
+    tables,
+)
+from comparison.blocks import Block, Code, Grid, Heading, Paragraph, Plot
+from comparison.figures import percent
+from comparison.record import FAILED, FINISHED, Record
+from comparison.summary import Pair
+
+# A condition's labels are listed up to here.
+_MANY = 8
+
+
+def blocks(
+    records: Sequence[Record], *, title: str, command: str, published: bool
+) -> list[Block]:
+    """All sections in their order."""
+    pairs = summary.pairs(records)
+    found: list[Block] = [Heading(1, title), Paragraph(_overview(records))]
+    if command:
+        found.append(Code(command))
+    found += _unequal(pairs)
+    for pair in pairs:
+        found += _pair(pair, published)
+    return [*found, *_conditions(pairs), *_missing(records)]
+
+
+def _overview(records: Sequence[Record]) -> str:
+    finished = sum(record.state == FINISHED for record in records)
+    failed = sum(record.state == FAILED for record in records)
+    missing = len(records) - finished - failed
+    text = f"{len(records)} cells: {finished} finished, {failed} failed, "
+    text += f"{missing} not finished"
+    return f'{text}; see "Missing".' if failed or missing else f"{text}."
+
+
+def _pair(pair: Pair, published: bool) -> Iterator[Block]:
+    yield Heading(2, tables.pair_name(pair.dataset, pair.teacher, pair.student))
+    if teacher := tables.teacher(pair):
+        yield Paragraph(teacher)
+    for table in pair.tables:
+        yield Heading(3, f"{percent(table.fraction)} of the training data")
+        yield tables.accuracy(table)
+    yield Paragraph(tables.ACCURACY_NOTE)
+    if len(pair.tables) > 1:
+        yield Heading(3, "Across fractions")
+        yield tables.across(pair)
+        yield Paragraph(
+            "Test accuracy in % after the last epoch, mean ± sample standard deviation "
+            "over the finished seeds, by the share of the training data."
+        )
+    yield from _plots(pair)
+    if published:
+        yield from published_table.blocks(pair)
+    for table in pair.tables:
+        yield Heading(3, f"Costs with {percent(table.fraction)} of the training data")
+        yield tables.costs(table)
+    yield Paragraph(tables.COST_NOTE)
+
+
+def _plots(pair: Pair) -> list[Block]:
+    looks = figures.looks(pair)
+    greys = sum(not look.is_named for look in looks.values())
+    grey = " Grey: all but the best eight." if greys else ""
+    found = [
+        (plots.over_fraction(pair, looks), f"Accuracy over the training data.{grey}"),
+        (
+            plots.learning_curves(pair, looks),
+            "Learning curves, mean over the finished seeds; lower accuracies of the "
+            f"first quarter are cut off.{grey}",
+        ),
+    ]
+    for table in pair.tables:
+        share = f"{percent(table.fraction)} of the training data"
+        text = f"Accuracy over training time, {share}. A name without room is left out."
+        found.append((cost_plot.over_cost(table, looks), text))
+        for method, figure in heat_map.heat_maps(table):
+            text = (
+                f"{method}: accuracy over its two settings, {share}; hatched: missing."
+            )
+            found.append((figure, text))
+    drawn = [Plot(figures.svg(figure), text) for figure, text in found if figure]
+    return [Heading(3, "Plots"), *drawn] if drawn else []
+
+
+def _unequal(pairs: Sequence[Pair]) -> list[Block]:
+    rows = [
+        (
+            tables.pair_name(pair.dataset, pair.teacher, pair.student),
+            name,
+            value,
+            _few(own),
+        )
+        for pair in pairs
+        for name, values in conditions.unequal(pair.records).items()
+        for value, own in values.items()
+    ]
+    if not rows:
+        return []
+    return [
+        Heading(2, "Unequal conditions"),
+        Paragraph(
+            "These cells were not trained under equal conditions, although the grid "
+            "does not vary them: their differences may come from that."
+        ),
+        Grid(("Pair", "Condition", "Value", "Cells of"), tuple(rows), (0, 1, 2, 3)),
+    ]
+
+
+def _few(labels: Sequence[str]) -> str:
+    more = len(labels) - _MANY
+    return ", ".join(labels[:_MANY]) + (f" and {more} more" if more > 0 else "")
+
+
+def _conditions(pairs: Sequence[Pair]) -> list[Block]:
+    """What all finished cells have in common."""
+    found = conditions.settings([record for pair in pairs for record in pair.records])
+    rows = [(n, next(iter(values))) for n, values in found.items() if len(values) == 1]
+    if not rows:
+        return []
+    heading = Heading(2, "Conditions of all finished cells")
+    return [heading, Grid(("Condition", "Value"), tuple(rows), words=(0, 1))]
+
+
+def _missing(records: Sequence[Record]) -> list[Block]:
+    failed, missing = tables.failed(records), tables.unfinished(records)
+    count = sum(record.state not in (FAILED, FINISHED) for record in records)
+    text = f"{len(failed.rows)} cells failed, {count} are not finished."
+    if not records:
+        text = "The grid has no cells."
+    elif not failed.rows and not count:
+        text = "Nothing: all cells are finished."
+    grids = [grid for grid in (failed, missing) if grid.rows]
+    return [Heading(2, "Missing"), Paragraph(text), *grids]

@@ -1,0 +1,179 @@
+"""The report's tables as texts."""
+
+from collections.abc import Sequence
+
+from comparison.blocks import Grid
+from comparison.figures import percent
+from comparison.record import FAILED, FINISHED, Record
+from comparison.statistics import Paired, Spread
+from comparison.summary import ALONE, Pair, Row, Table
+
+MISSING = "—"
+
+ACCURACY_NOTE = (
+    "Test accuracy in %, mean ± sample standard deviation over the finished seeds (of "
+    "the planned ones): after the last epoch, and at the epoch that was best on the "
+    "validation split; test accuracy never chooses an epoch. The difference to the "
+    f'student alone ("{ALONE}") is that of the last epoch in points over the seeds '
+    "that both have, with the 95 % t-interval of its mean and the p of the paired "
+    "t-test, also adjusted by Holm for all methods of the table; one pair, or equal "
+    f"differences, allow neither. {MISSING} is a number that is missing."
+)
+COST_NOTE = (
+    "Epochs are those of all phases; forward passes are per training image; seconds "
+    "are of training alone, without evaluation, and depend on the machine and on what "
+    "else it did, also relative to those of the student alone; the last column is all "
+    "that the method was given."
+)
+
+
+def teacher(pair: Pair) -> str | None:
+    """The fixed teacher's accuracy in words; None if no result has one."""
+    entries = [
+        record.result.get("teacher")
+        for record in pair.records
+        # Without a file it learns along, and has no accuracy of its own beforehand.
+        if record.result and record.result["settings"].get("teacher_checkpoint")
+    ]
+    found = _all((100 * entry["top1"] for entry in entries if entry), ".2f")
+    return None if found == MISSING else f"The teacher's test accuracy is {found} %."
+
+
+def accuracy(table: Table) -> Grid:
+    """Accuracies and the differences to the student alone."""
+    header = (
+        "Method", "Seeds", "Last epoch", "Best on validation", "To student alone",
+        "95 % interval", "Pairs", "p", "p (Holm)",
+    )  # fmt: skip
+    return Grid(header, tuple(map(_accuracy_row, table.rows)))
+
+
+def _accuracy_row(row: Row) -> tuple[str, ...]:
+    start = (row.label, seeds(row), mean_std(row.last), mean_std(row.best))
+    found = row.difference
+    if found is None:
+        return *start, *["reference"], *[""] * 4
+    return (
+        *start,
+        points(found.mean),
+        interval(found),
+        str(found.n),
+        probability(found.p),
+        probability(found.adjusted),
+    )
+
+
+def costs(table: Table) -> Grid:
+    """What a method takes; apart, because seconds differ from machine to machine."""
+    header = (
+        "Method", "Epochs", "Student passes", "Teacher passes", "Seconds",
+        "Relative", "Parameters", "Multiply-accumulates", "Hyperparameters",
+    )  # fmt: skip
+    alone = next((r.seconds.mean for r in table.rows if r.method == ALONE), None)
+    rows = tuple(_cost_row(row, alone) for row in table.rows)
+    return Grid(header, rows, words=(0, len(header) - 1))
+
+
+def _cost_row(row: Row, alone: float | None) -> tuple[str, ...]:
+    own, mean = row.finished, row.seconds.mean
+    students = [(r.result or {}).get("student") or {} for r in own]
+    passes = [r.forward_passes or {} for r in own]
+    return (
+        row.label,
+        _all(r.epochs for r in own),
+        _all(found.get("student") for found in passes),
+        _all(found.get("teacher") for found in passes),
+        MISSING if mean is None else f"{mean:.1f}" if mean < 100 else f"{mean:.0f}",
+        f"{mean / alone:.2f}" if mean is not None and alone else MISSING,
+        _all((net.get("parameters") for net in students), ",d"),
+        _all((net.get("multiply_accumulates") for net in students), ",d"),
+        _all(map(hyperparameters, own), ""),
+    )
+
+
+def across(pair: Pair) -> Grid:
+    """Last accuracies of a pair: a row a method, a column a fraction."""
+    labels = dict.fromkeys(row.label for table in pair.tables for row in table.rows)
+    cells = [{row.label: row.last for row in table.rows} for table in pair.tables]
+    header = ("Method", *(percent(table.fraction) for table in pair.tables))
+    rows = ((n, *(mean_std(own.get(n, Spread(0))) for own in cells)) for n in labels)
+    return Grid(header, tuple(rows))
+
+
+def failed(records: Sequence[Record]) -> Grid:
+    """The cells that failed, and why."""
+    rows = ((name(r), r.reason or MISSING) for r in records if r.state == FAILED)
+    return Grid(("Failed cell", "Reason"), tuple(rows), words=(0, 1))
+
+
+def unfinished(records: Sequence[Record]) -> Grid:
+    """The cells that did not end; those that differ in the seed only share a row."""
+    seeds: dict[str, list[int]] = {}
+    for record in records:
+        if record.state not in (FAILED, FINISHED):
+            seeds.setdefault(_place(record), []).append(record.seed)
+    rows = ((n, ", ".join(map(str, sorted(own)))) for n, own in seeds.items())
+    return Grid(("Missing cells", "Seeds"), tuple(rows), words=(0, 1))
+
+
+def name(record: Record) -> str:
+    """A cell in words."""
+    return f"{_place(record)}, seed {record.seed}"
+
+
+def _place(record: Record) -> str:
+    nets = pair_name(record.dataset, record.teacher, record.student)
+    return f"{nets}, {percent(record.fraction)}, {record.label}"
+
+
+def pair_name(dataset: str, teacher: str, student: str) -> str:
+    """Such as "cifar10: resnet56 to resnet8"."""
+    return f"{dataset}: {teacher} to {student}" if teacher else f"{dataset}: {student}"
+
+
+def seeds(row: Row) -> str:
+    """Finished of planned."""
+    return f"{len(row.finished)} of {len(row.records)}"
+
+
+def mean_std(found: Spread) -> str:
+    """Shares as %, such as "64.05 ± 0.31"."""
+    if found.mean is None:
+        return MISSING
+    std = MISSING if found.std is None else f"{100 * found.std:.2f}"
+    return f"{100 * found.mean:.2f} ± {std}"
+
+
+def points(value: float | None) -> str:
+    """A difference with its sign."""
+    # Adding 0 takes the sign off a rounded -0.
+    return MISSING if value is None else f"{round(value, 2) + 0.0:+.2f}"
+
+
+def interval(found: Paired) -> str:
+    """Such as "-0.12 to +1.30"."""
+    if found.low is None:
+        return MISSING
+    return f"{points(found.low)} to {points(found.high)}"
+
+
+def probability(p: float | None) -> str:
+    """Three digits."""
+    if p is None:
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def hyperparameters(record: Record) -> str | None:
+    """All of the method's, and the weight of the labels' loss."""
+    if record.hyperparameters is None:
+        return None
+    weight = record.result["settings"].get("task_weight")
+    last = () if weight is None else (f"task_weight={weight:g}",)
+    return ", ".join((*record.hyperparameters, *last)) or None
+
+
+def _all(values, form: str = "g") -> str:
+    """The values that there are, once each."""
+    texts = [format(value, form) for value in values if value is not None]
+    return " or ".join(dict.fromkeys(texts)) or MISSING

@@ -1,0 +1,207 @@
+"""The files of a report: their numbers are the runs', and nothing missing is lost."""
+
+import csv
+import html
+import json
+import pathlib
+import re
+
+import pytest
+
+from comparison import report
+from comparison.record import FAILED, MISSING, Record, read
+from tests.comparison.make import grid, kd_grid, record
+
+FILES = ("cells.csv", "report.html", "report.json", "report.md")
+
+
+def write(records, folder, **options):
+    report.write(records, folder, title="A <b>grid</b> & more", **options)
+    return {name: (folder / name).read_text() for name in FILES}
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory):
+    return write(grid(epochs=4), tmp_path_factory.mktemp("big"), published=True)
+
+
+def table_below(text, heading):
+    """The rows of the first Markdown table below a heading."""
+    lines = text.split(f"# {heading}\n", 1)[1].splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("|"))
+    rows = []
+    for line in lines[start:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
+    return rows
+
+
+def page_tables(text):
+    """The texts of all rows of the page's tables."""
+    rows = re.findall(r"<tr>(.*?)</tr>", text)
+    cells = (re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in rows)
+    return [[html.unescape(cell) for cell in row] for row in cells]
+
+
+def make_run(folder, method, seed, last, best):
+    """A finished run's two files, as short as they can be."""
+    folder.mkdir()
+    settings = {"hparam": ["weight=3.0"], "batch_size": 50, "task_weight": 0.5}
+    student = {"net": "resnet8", "top1": last, "parameters": 1234}
+    result = {"student": student, "settings": settings, "versions": {}}
+    result["best_on_validation"] = {
+        "epoch": 1, "validation_accuracy": 0.5, "test_accuracy": best
+    }  # fmt: skip
+    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "metrics.csv").write_text(
+        "phase,epoch,step,loss,test_accuracy,images_per_second\n"
+        f"init,1,10,2.5,,250.0\ntrain,1,20,1.5,{best},500.0\n"
+        f"train,2,30,0.5,{last},500.0\n"
+    )
+    place = (
+        "digits",
+        "wrn_10_1" * (method != "none"),
+        "resnet8",
+        method,
+        (),
+        1.0,
+        seed,
+    )
+    return read(Record(*place, folder))
+
+
+def test_numbers_are_those_of_the_run_folders(tmp_path):
+    records = [
+        make_run(tmp_path / "a", "none", 0, 0.5, 0.48),
+        make_run(tmp_path / "b", "none", 1, 0.52, 0.52),
+        make_run(tmp_path / "c", "AT", 0, 0.53, 0.54),
+        make_run(tmp_path / "d", "AT", 1, 0.56, 0.5),
+    ]
+    texts = write(records, tmp_path / "report")
+    rows = table_below(texts["report.md"], "100 % of the training data")
+    # t(0.975, 1) = 12.7062, its error 0.5; p = 1 - 2 / pi * atan(3.5 / 0.5).
+    expected = [
+        ["none", "2 of 2", "51.00 ± 1.41", "50.00 ± 2.83", "reference"] + [""] * 4,
+        ["AT", "2 of 2", "54.50 ± 2.12", "52.00 ± 2.83", "+3.50", "-2.85 to +9.85",
+         "2", "0.090", "0.090"],
+    ]  # fmt: skip
+    assert rows[2:] == expected
+    assert all(row in page_tables(texts["report.html"]) for row in expected)
+    costs = table_below(texts["report.md"], "Costs with 100 % of the training data")
+    # 500 images an epoch: 2 s at first, then twice 1 s. No passes were recorded.
+    assert costs[3] == [
+        "AT", "3", "—", "—", "4.0", "1.00", "1,234", "—", "weight=3.0, task_weight=0.5"
+    ]  # fmt: skip
+    cells = list(csv.DictReader(texts["cells.csv"].splitlines()))
+    assert [float(cell["last"]) for cell in cells] == [0.5, 0.52, 0.53, 0.56]
+    assert [float(cell["best"]) for cell in cells] == [0.48, 0.52, 0.54, 0.5]
+    assert {cell["forward_passes_student"] for cell in cells} == {""}
+    assert [cell["folder"] for cell in cells] == list("abcd")
+    curves = json.loads(texts["report.json"])["cells"][3]["curves"]
+    assert curves["test_accuracy"] == [None, 0.5, 0.56]
+    assert curves["loss"] == [2.5, 1.5, 0.5]
+
+
+def test_equal_records_give_equal_bytes(big, tmp_path):
+    again = write(grid(epochs=4), tmp_path, published=True)
+    assert again == big
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+
+
+def test_page_needs_nothing_else(big):
+    page = big["report.html"]
+    assert "<script" not in page and "http" not in page
+    assert page.count("<img ") == page.count('src="data:image/svg+xml;base64,') == 4
+
+
+def test_missing_cells_stay(big):
+    rows = page_tables(big["report.html"])
+    lost = [row for row in rows if row[0] in ("BSS", "CRD") and row[1] == "0 of 3"]
+    assert lost == [["BSS", "0 of 3", *"————", "0", *"——"],
+                    ["CRD", "0 of 3", *"————", "0", *"——"]] * 2  # fmt: skip
+    assert ["cifar10: resnet56 to resnet8, 10 %, CRD", "0, 1, 2"] in rows
+    assert ["cifar10: resnet56 to resnet8, 10 %, MLKD", "2"] in rows
+    cells = list(csv.DictReader(big["cells.csv"].splitlines()))
+    assert len(cells) == 26 * 2 * 3
+    lost = [cell for cell in cells if cell["state"] != "finished"]
+    assert len(lost) == 6 + 6 + 2
+    for cell in lost:
+        assert [cell[n] for n in ("last", "best", "seconds", "epochs")] == [""] * 4
+    numbers = json.loads(big["report.json"])
+    assert {c["last"] for c in numbers["cells"] if c["method"] == "CRD"} == {None}
+    assert [t["fraction"] for t in numbers["tables"]] == [1.0, 0.1]
+
+
+def test_reasons_and_titles_are_escaped(big):
+    reason = 'loss "bss" is not finite | step 70 <b>&amp;</b>'
+    assert html.escape(reason) in big["report.html"]
+    assert "<b>" not in big["report.html"]
+    assert r"finite \| step 70 \<b\>\&amp;\</b\> |" in big["report.md"]
+    assert sum(row[-1] == reason for row in page_tables(big["report.html"])) == 6
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [],
+        [
+            record("none", state=MISSING),
+            record("AT", state=FAILED, reason="a\nb\udc80"),
+        ],
+        [record("AT")],
+    ],
+    ids=["nothing", "nothing finished", "one cell"],
+)
+def test_a_report_is_there_at_any_time(records, tmp_path):
+    texts = write(records, tmp_path, published=True)
+    assert len(list(csv.DictReader(texts["cells.csv"].splitlines()))) >= len(records)
+    assert "nan" not in texts["report.md"]
+
+
+def test_a_full_disk_leaves_the_old_report(big, tmp_path, monkeypatch):
+    write([record("AT")], tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in FILES}
+
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_bytes", full)
+    monkeypatch.setattr(pathlib.Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        write([record("AT"), record("none")], tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in FILES} == before
+
+
+def test_unequal_conditions_are_said_only_if_there_are_some(big, tmp_path):
+    assert "Unequal" not in big["report.md"] + big["report.html"]
+    cells = [record("none"), record("AT", settings={"learning_rate": 0.1})]
+    text = write(cells, tmp_path)["report.md"]
+    rows = table_below(text, "Unequal conditions")
+    pair = "cifar10: resnet56 to resnet8"
+    assert rows[2:] == [
+        [pair, "learning_rate", "0.05", "none"],
+        [pair, "learning_rate", "0.1", "AT"],
+    ]
+
+
+def test_published_numbers_stand_beside_ours(tmp_path):
+    place = {"dataset": "cifar100", "teacher": "WRN-40-2", "student": "wrn_16_2"}
+    cells = [record(m, last=v, **place) for m, v in (("none", 0.7), ("KD", 0.7125))]
+    text = write(cells, tmp_path, published=True)["report.md"]
+    rows = table_below(text, "Published")
+    assert ["Soft_logits", "KD, wrn-40-2 to wrn-16-2", "74.92", "71.25 ± —",
+            "RepDistiller README", "same-architecture table"] in rows  # fmt: skip
+    assert ["teacher alone", "baseline, wrn-40-2", "75.61", "—"] in [
+        r[:4] for r in rows
+    ]
+    assert "Published" not in write(cells, tmp_path)["report.md"]
+
+
+def test_no_published_number_is_said(big):
+    assert "No published number is known" in big["report.md"]
+
+
+def test_heat_map_is_in_the_page(tmp_path):
+    text = write(kd_grid(), tmp_path)["report.html"]
+    assert "Soft_logits: accuracy over its two settings" in text
