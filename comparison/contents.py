@@ -135,7 +135,7 @@ def _conditions(pairs: Sequence[Pair]) -> list[Block]:
 def _missing(records: Sequence[Record]) -> list[Block]:
     failed, missing = tables.failed(records), tables.unfinished(records)
     count = sum(record.state not in (FAILED, FINISHED) for record in records)
-    text = f"{len(failed.rows)} cells failed, {count} are not finished."
+    text = f"{len(failed.rows)} failed, {count} not finished."
     if not records:
         text = "The grid has no cells."
     elif not failed.rows and not count:

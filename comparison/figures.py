@@ -10,9 +10,8 @@ from matplotlib.lines import Line2D
 from comparison.summary import ALONE, Pair, Row
 
 # So many methods have a colour of their own; more are hard to tell apart.
-_COLOURS = (
-    "#0072b2 #d55e00 #009e73 #cc79a7 #e69f00 #7b3294 #56b4e9 #8c510a".split()
-)  # the first six of them are Okabe and Ito's for all kinds of sight
+# Mostly Okabe and Ito's, for all kinds of sight.
+_COLOURS = "#0072b2 #d55e00 #009e73 #cc79a7 #e69f00 #7b3294 #56b4e9 #8c510a".split()
 _MARKERS = "osD^vPX*"
 OTHERS = "#b9c0c7"
 _LONGEST = 44

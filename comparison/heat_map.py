@@ -1,5 +1,6 @@
 """A method's accuracy over two hyperparameters."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,13 +12,17 @@ from comparison.summary import Row, Table
 
 
 def heat_maps(table: Table) -> list[tuple[str, Figure]]:
-    """(method, its map) for each of which exactly two things vary, and have numbers."""
+    """(method, its map) for each of which exactly two things vary, and have numbers.
+
+    The trials of a search vary, too, but fill no grid.
+    """
     methods = dict.fromkeys(row.method for row in table.rows)
     found = []
     for method in methods:
         rows = [row for row in table.rows if row.method == method]
         names = varying(rows)
-        if len(names) == 2 and any(row.last.n for row in rows):
+        is_grid = 2 * len(rows) > math.prod(map(len, names.values()))
+        if len(names) == 2 and is_grid and any(row.last.n for row in rows):
             found.append((method, _heat_map(table, rows, names)))
     return found
 

@@ -49,7 +49,7 @@ figcaption { color: #57606a; font-size: .875rem; }
 """
 
 # Of a cell: longer ones are broken into lines.
-_LONG = 40
+_LONG = 32
 
 
 def render(blocks: Sequence[Block]) -> str:

@@ -41,6 +41,13 @@ def test_heat_map_only_if_exactly_two_vary():
     assert maps([r for r in lost if ("c", "1") in r.varied]) == []
 
 
+def test_a_search_fills_no_heat_map():
+    trials = [
+        record("AT", varied=(("weight", f"{n}.5"), ("p", f"{n}.25"))) for n in range(3)
+    ]
+    assert maps(trials) == []
+
+
 def test_best_methods_have_a_colour_and_the_student_alone_is_black():
     pair = only_pair(grid(epochs=2))
     looks = figures.looks(pair)
