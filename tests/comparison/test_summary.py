@@ -46,7 +46,7 @@ def test_the_student_alone_is_in_every_pair_with_it():
         record("AT", student="vgg8"),
     ]
     found = [
-        (pair.teacher, pair.student, [row.label for row in pair.tables[0].rows])
+        (pair.teacher, pair.student, [record.label for record in pair.records])
         for pair in summary.pairs(records)
     ]
     assert found == [
