@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from op_utils import pairwise
+from op_utils import forward_count, pairwise
 from op_utils.input_gradients import with_gradients
 from op_utils.norms import unit
 
@@ -117,12 +117,13 @@ def boundary_images(
     """
 
     def step(images, _):
-        output = with_gradients(
-            net,
-            images,
-            lambda logits: margin_gradient(logits, labels, attack_class),
-            training=False,
-        )
+        with forward_count.repeated(num_steps):
+            output = with_gradients(
+                net,
+                images,
+                lambda logits: margin_gradient(logits, labels, attack_class),
+                training=False,
+            )
         logits = tf.cast(output.logits, tf.float32)
         p = tf.nn.softmax(logits)
         of_label = tf.gather(p, labels, batch_dims=1)

@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import pathlib
+import statistics
 
 from op_utils import files
 from op_utils.observer import Moment, Observer
@@ -72,4 +73,16 @@ def best_epoch(path: os.PathLike) -> dict | None:
         "epoch": int(best["epoch"]),
         "validation_accuracy": float(best["validation_accuracy"]),
         "test_accuracy": float(best["test_accuracy"]),
+    }
+
+
+def forward_passes(path: os.PathLike) -> dict[str, float]:
+    """Role -> forward passes for each training image, the mean over the epochs."""
+    rows, suffix = read(path), "_forward_passes"
+    names = dict.fromkeys(key for row in rows for key in row if key.endswith(suffix))
+    return {
+        name.removesuffix(suffix): statistics.fmean(
+            float(row[name]) for row in rows if name in row
+        )
+        for name in names
     }

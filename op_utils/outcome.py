@@ -44,6 +44,7 @@ def save(folder, settings, trainer, entries: Mapping, save_net: Callable) -> Non
     result = {
         **entries,
         "best_on_validation": metrics_table.best_epoch(folder.metrics),
+        "forward_passes": metrics_table.forward_passes(folder.metrics),
         "settings": settings.config(),
         "versions": report.versions(),
     }

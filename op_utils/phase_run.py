@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from op_utils import forward_count
 from op_utils import step as step_lib
 from op_utils.interruption import Interrupted
 from op_utils.observer import Moment
@@ -76,7 +77,12 @@ class PhaseRun:
         def one_step(batch):
             return self.step(self._complete(batch), tf.gather(rates, self.counter))
 
-        traced = one_step.get_concrete_function(iterator.element_spec)
+        with forward_count.counted(self._nets(), self.recipe.batch_size) as counts:
+            traced = one_step.get_concrete_function(iterator.element_spec)
+        terms = set(traced.structured_outputs) - {"loss/task", "loss/penalty"}
+        if not any(name.startswith("loss/") for name in terms):
+            counts.pop("teacher", None)  # TensorFlow leaves out what nothing reads.
+        self.forward_passes = counts
         # The loss scaler skips a step whose gradient overflows, and adapts.
         may_overflow = ("gradient_norm",) if self.recipe.scale_loss else ()
         totals = Totals(sorted(traced.structured_outputs), may_overflow)
@@ -96,6 +102,10 @@ class PhaseRun:
         # Traced here and not in the first call, where a signal would have to wait.
         many_steps.get_concrete_function(tf.TensorSpec([], tf.int64))
         return many_steps, totals
+
+    def _nets(self) -> dict:
+        nets = {"student": self.trainer.student, "teacher": self.trainer.teacher}
+        return {role: net for role, net in nets.items() if net is not None}
 
     def _weights(self) -> list:
         """What must stay finite: the trained nets and what the method trains."""
@@ -210,6 +220,8 @@ class PhaseRun:
         weights = [tf.cast(v, tf.float32) for v in self.optimizer.trained]
         row |= means
         row["weight_norm"] = float(tf.linalg.global_norm(weights))
+        for role, count in self.forward_passes.items():
+            row[f"{role}_forward_passes"] = count
         row |= accuracies
         if self.epoch_steps:  # none if a restart found the epoch trained
             images = self.epoch_steps * self.recipe.batch_size

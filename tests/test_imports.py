@@ -19,6 +19,7 @@ PURE = (
     "divergence",
     "embeddings",
     "factors",
+    "forward_count",
     "gaps",
     "gradient_clipping",
     "graph_attention",

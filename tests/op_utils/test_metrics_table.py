@@ -151,3 +151,13 @@ def test_a_foreign_file_is_named(path, content):
     path.write_text(content)
     with pytest.raises(ValueError, match=r"metrics\.csv is damaged.*step"):
         MetricsTable(path)
+
+
+def test_forward_passes_are_the_mean_over_the_epochs(path):
+    rows = [
+        row(10, student_forward_passes=1.0, teacher_forward_passes=4.0),
+        row(20, student_forward_passes=1.0),
+        row(30, student_forward_passes=4.0, teacher_forward_passes=1.0),
+    ]
+    add(MetricsTable(path), *rows)
+    assert metrics_table.forward_passes(path) == {"student": 2.0, "teacher": 2.5}

@@ -43,6 +43,7 @@ def folder(tmp_path):
     table = MetricsTable(folder.metrics)
     for epoch, accuracy in ((1, 0.25), (2, 0.75), (3, 0.5)):
         row = {"epoch": epoch, "step": epoch, "test_accuracy": accuracy / 2}
+        row |= {"student_forward_passes": 1.0, "teacher_forward_passes": epoch + 0.5}
         moment = Moment("distill", epoch, 3, epoch, epoch, 0.1)
         table.epoch_finished(moment, row | {"validation_accuracy": accuracy})
     return folder
@@ -85,6 +86,7 @@ def test_save(evaluator, folder, trains_teacher, capsys):
             "validation_accuracy": 0.75,
             "test_accuracy": 0.375,
         },
+        "forward_passes": {"student": 1.0, "teacher": 2.5},
         "settings": settings.config(),
         "versions": report.versions(),
     }

@@ -290,8 +290,17 @@ def test_rows_say_what_happened(straight):
         np.testing.assert_allclose(float(row["loss"]), total, rtol=1e-5)
         assert {"train_accuracy", "weight_norm", "gradient_norm"} <= row.keys()
         assert ("test_accuracy" in row) == (row["phase"] == "distill")
+        asked = [row[f"{role}_forward_passes"] for role in ("student", "teacher")]
+        assert asked == ["1.0", "1.0"]
     accuracies = evaluate(straight.trainer.student)
     assert float(rows[-1]["test_accuracy"]) == accuracies["test_accuracy"]
+
+
+def test_a_teacher_that_no_term_reads_is_not_asked(tmp_path):
+    method = base.Distiller({}, {}, tiny.DATA)
+    method.loss = lambda *_: {}
+    (row, *_) = make(tmp_path, method=method)().rows
+    assert "student_forward_passes" in row and "teacher_forward_passes" not in row
 
 
 def test_everything_was_trained_but_the_teacher(straight):
