@@ -24,11 +24,7 @@ class TensorBoard(Observer):
     def __init__(self, directory: os.PathLike, settings: dict, images: np.ndarray):
         self._writer = tf.summary.create_file_writer(os.fspath(directory))
         with self._writer.as_default(step=0):
-            values = {
-                key: value if isinstance(value, bool | int | float) else str(value)
-                for key, value in settings.items()
-            }
-            hparams.hparams(values)
+            hparams.hparams(session_values(settings))
             tf.summary.image("augmented_inputs", image_grid(images)[None])
 
     def logged(self, moment: Moment, means: dict[str, float]) -> None:
@@ -53,6 +49,25 @@ class TensorBoard(Observer):
     def finished(self) -> None:
         """Closes the event file."""
         self._writer.close()
+
+
+def session_values(settings: dict) -> dict[str, bool | int | float | str]:
+    """The settings as columns of the HParams plugin.
+
+    Each of the method's hyperparameters is a column of its own, "hparam.temperature",
+    a number where it is one, so that runs of a grid can be sorted and plotted by it.
+    """
+    values = {name: value for name, value in settings.items() if name != "hparam"}
+    for text in settings.get("hparam", ()):
+        name, _, value = text.partition("=")
+        try:
+            values[f"hparam.{name}"] = float(value)
+        except ValueError:
+            values[f"hparam.{name}"] = value
+    return {
+        name: value if isinstance(value, bool | int | float) else str(value)
+        for name, value in values.items()
+    }
 
 
 def image_grid(images: np.ndarray, columns: int = 8, rows: int = 4) -> np.ndarray:

@@ -12,7 +12,7 @@ SETTINGS = {
     "student": "resnet8",
     "epochs": 3,
     "xla": True,
-    "hparam": ["a=1"],
+    "hparam": ["a=1", "taps=stage1,stage2"],
     "x": None,
 }
 ROW = {
@@ -100,7 +100,8 @@ def test_the_settings_are_hyperparameters(tmp_path):
         "student": "resnet8",
         "epochs": 3.0,
         "xla": True,
-        "hparam": "['a=1']",
+        "hparam.a": 1.0,
+        "hparam.taps": "stage1,stage2",
         "x": "None",
     }
 
