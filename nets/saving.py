@@ -1,5 +1,6 @@
 """Nets as `.keras` files that say themselves how to rebuild the net."""
 
+import json
 import os
 import pathlib
 import zipfile
@@ -75,6 +76,18 @@ def load_model(path: str | os.PathLike) -> keras.Model:
             "keras.saving.register_keras_serializable in a module that is imported. "
             f"Received: path={str(path)!r} ({reason})"
         ) from error
+
+
+def name_of(path: str | os.PathLike) -> str:
+    """The name of the model in a file, without building it; of our nets the net's.
+
+    Raises:
+        ValueError: there is no such file or it is no whole `.keras` archive.
+    """
+    path = _checked_archive(_checked_suffix(path))
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+    return config["config"]["name"]
 
 
 def rebuilt(net: Net, dtype) -> Net:

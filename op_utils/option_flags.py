@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from absl import flags
+from absl.testing import flagsaver
 
 from op_utils import user_code
 from op_utils.data_options import (
@@ -68,13 +69,69 @@ def define(only: tuple[str, ...] | None = None) -> None:
 
 def read() -> Options:
     """The options that the parsed flags give."""
-    values = {f.name: flags.FLAGS[f.name].value for f in dataclasses.fields(Options)}
-    values |= {name: tuple(values[name]) for name in ("hparam", "imports")}
-    values |= {name: path(name) for name in _PATHS}
+    values = {field.name: _value(field.name) for field in dataclasses.fields(Options)}
     if values["teacher"].endswith(".keras") and not values["teacher_checkpoint"]:
         values |= {"teacher_checkpoint": values["teacher"], "teacher": ""}
     user_code.load(values["imports"])
     return Options(**values)
+
+
+def given() -> dict:
+    """What the command line and its flag files set, option -> value."""
+    names = [field.name for field in dataclasses.fields(Options)]
+    return {n: _value(n) for n in names if flags.FLAGS[n].present}
+
+
+def of_file(path: str) -> dict:
+    """What a flag file sets, and those that it reads, option -> value.
+
+    The command line's own values stay as they are.
+
+    Raises:
+        ValueError: the file cannot be read, or holds a wrong flag.
+    """
+    with flagsaver.flagsaver():
+        for field in dataclasses.fields(Options):
+            flags.FLAGS[field.name].unparse()
+        try:
+            flags.FLAGS(["", f"--flagfile={path}"])
+        except (flags.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is no flag file for this: {error}") from error
+        return given()
+
+
+def parse(name: str, text: str):
+    """A text as the flag of this name reads it; ValueError if it does not."""
+    try:
+        value = flags.FLAGS[name].parser.parse(text)
+    except ValueError as error:
+        raise ValueError(f"--{name} cannot be {text!r}: {error}.") from error
+    return (value,) if isinstance(flags.FLAGS[name].default, list) else value
+
+
+def as_arguments(options: Options) -> list[str]:
+    """The command line that gives these options again."""
+    arguments = []
+    for field in dataclasses.fields(Options):
+        value = getattr(options, field.name)
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            arguments.append(f"--{'' if value else 'no'}{field.name}")
+        elif field.type == tuple[str, ...]:
+            arguments += [f"--{field.name}={text}" for text in value]
+        else:
+            text = ",".join(map(repr, value)) if isinstance(value, tuple) else value
+            arguments.append(f"--{field.name}={text}")
+    return arguments
+
+
+def _value(name: str):
+    """A flag's value as `Options` holds it."""
+    value = flags.FLAGS[name].value
+    if name in _PATHS:
+        return path(name)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def path(name: str) -> str:
