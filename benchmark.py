@@ -1,0 +1,139 @@
+"""Compares methods: a grid of runs, their results side by side.
+
+python benchmark.py --flagfile=configs/grids/smoke.flags. See docs/benchmark.md. All
+flags of train_w_distill.py are known, too, and count for every run of the grid.
+"""
+
+import op_utils.environment  # noqa: F401
+
+# isort: split
+
+import pathlib
+import shlex
+import sys
+from collections.abc import Iterator
+
+from absl import flags
+
+import dataloader
+from comparison import cells as cells_lib
+from comparison import estimate, grid_flags, report, search
+from comparison.progress import Progress, place_of
+from comparison.record import FAILED, FINISHED, MISSING
+from comparison.runner import Runner
+from op_utils import command_line, option_flags
+from train_w_distill import build_net, canonical
+
+grid_flags.define()
+flags.DEFINE_string("output", "runs/benchmark", "Folder of runs and report.")
+flags.DEFINE_integer("jobs", 1, "Runs side by side.", lower_bound=1)
+flags.DEFINE_bool("dry_run", False, "List the runs and about how long they take.")
+flags.DEFINE_bool("report_only", False, "Write the report of what is there.")
+flags.DEFINE_bool("published", False, "Show published numbers beside ours.")
+
+
+def epoch_seconds(settings) -> float:
+    """Measures how long an epoch of all of the data takes by the default method."""
+    data = dataloader.prepare(**{**settings.data(), "fraction": 1.0})
+    student, teacher = (
+        build_net(settings.net(role), settings, data, 0)
+        if role == "student" or settings.uses_teacher
+        else None
+        for role in ("student", "teacher")
+    )
+    step = estimate.step_seconds(student, teacher, settings.batch_size)
+    return step * data.steps_per_epoch
+
+
+def list_cells(cells) -> None:
+    """Prints what would be run and about how long it takes."""
+    records = [cell.read() for cell in cells]
+    estimates = estimate.Estimates(records, epoch_seconds)
+    total = 0.0
+    for cell, record in zip(cells, records, strict=True):
+        words = record.state if record.state != FAILED else f"failed: {record.reason}"
+        if record.state != FINISHED and not cell.problem:
+            seconds = estimates.seconds(cell)
+            total += seconds
+            words += f", about {estimate.as_text(seconds)}"
+        print(f"{place_of(record)}: {words}")
+    print(f"{len(cells)} runs; about {estimate.as_text(total)} of training are left")
+
+
+def run_cells(cells) -> None:
+    """Runs what is not finished."""
+    records = [cell.read() for cell in cells]
+    waiting = [
+        cell
+        for cell, record in zip(cells, records, strict=True)
+        if record.state != FINISHED and not cell.problem
+    ]
+    done, jobs = len(cells) - len(waiting), flags.FLAGS.jobs
+    estimates = estimate.Estimates(records)
+    progress = Progress(len(cells), done, waiting, jobs, estimates)
+    try:
+        Runner(waiting, jobs, progress.ended, progress.message).run()
+    finally:
+        progress.close()
+
+
+def run_search(made, expand, run) -> Iterator[list]:
+    """Runs the trials of all studies, round by round; yields each round's cells."""
+    for grids in search.rounds(made, flags.FLAGS.trials):
+        rounds = [expand(grid) for grid in grids]
+        cells = [cell for own in rounds for cell in own]
+        yield cells
+        run(cells)
+        for study, own in zip(made, rounds, strict=True):
+            records = [cell.read() for cell in own]
+            if any(record.state == MISSING for record in records):
+                return  # What comes next would be another search.
+            study.tell(records)
+
+
+def write_report(cells, output: pathlib.Path) -> list:
+    """Writes the report and returns the records it is about."""
+    records = [cell.read() for cell in cells]
+    report.write(
+        records,
+        output,
+        title=f"Benchmark: {', '.join(dict.fromkeys(r.dataset for r in records))}",
+        command=shlex.join(["python", *sys.argv]),
+        published=flags.FLAGS.published,
+    )
+    print(f"saved {output / 'report.md'}, report.html, cells.csv, report.json")
+    return records
+
+
+def main() -> None:
+    """Runs what the flags say."""
+    shard, ranges = grid_flags.read_shard(), grid_flags.read_search()
+    settings = option_flags.read()
+    output = pathlib.Path(option_flags.path("output"))
+    grid, names = grid_flags.read(settings), set(option_flags.given())
+
+    def expand(part):
+        return cells_lib.expand(part, settings, names, canonical, output)
+
+    made, grid = search.studies(grid, ranges) if ranges else ([], grid)
+    cells = expand(grid) if grid else []
+    if flags.FLAGS.dry_run:
+        for trials in run_search(made, expand, lambda cells: None):
+            cells += trials
+        list_cells(cells[shard])
+        return
+    run = (lambda cells: None) if flags.FLAGS.report_only else run_cells
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        run(cells[shard])
+        for trials in run_search(made, expand, run):
+            cells += trials
+    finally:
+        records = write_report(cells, output)
+    failed = [record for record in records if record.state == FAILED]
+    if failed and not flags.FLAGS.report_only:
+        sys.exit(f"error: {len(failed)} of {len(records)} runs failed: see the report")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

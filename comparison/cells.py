@@ -1,0 +1,153 @@
+"""The cells of a grid: what each trains, where, and what must be there before."""
+
+import dataclasses
+import hashlib
+import pathlib
+from collections.abc import Callable
+
+import distiller
+from comparison import record as record_lib
+from comparison.grid import Grid, Method
+from comparison.record import Record
+from nets import given, saving
+from op_utils import files
+from op_utils.options import Options
+from op_utils.run_folder import FORMAT, RunFolder
+
+FOLDER, LOGS = "cells", "logs"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A run of the grid.
+
+    Attributes:
+        record: its place in the grid.
+        settings: of the run; None if there can be no such run.
+        problem: why not.
+        teacher: what tells the teacher that must be trained before from others; ""
+            if there is none or it is trained.
+        log: file for what the run prints.
+        failure: JSON file with the reason if the last try failed.
+    """
+
+    record: Record
+    settings: Options | None
+    problem: str
+    teacher: str
+    log: pathlib.Path
+    failure: pathlib.Path
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run's folder."""
+        return RunFolder(self.record.folder)
+
+    def read(self) -> Record:
+        """The record with what is there of the run by now.
+
+        Raises:
+            ValueError: the run's folder is damaged or another version's.
+        """
+        check_format(self.folder)
+        reason = self.problem
+        if not reason and self.failure.exists():
+            reason = files.read_json(self.failure)["reason"]
+        return record_lib.read(self.record, reason)
+
+
+def expand(
+    grid: Grid, settings: Options, given_names, canonical: Callable, output
+) -> list[Cell]:
+    """The cells of a grid, each once: what is the same run is the same cell.
+
+    Args:
+        grid: what is compared.
+        settings: of all runs, but for what the grid says.
+        given_names: options that were set by hand; a method's flag file does not
+            change them.
+        canonical: settings -> the same with one spelling of every name; ValueError if
+            there can be no such run.
+        output: folder of the grid.
+
+    Raises:
+        ValueError: there is no cell that can be run; the first one's reason.
+    """
+    cells = {}
+    for method, pair, fraction, seed, varied in grid.cells():
+        own = {k: v for k, v in method.settings.items() if k not in given_names}
+        own |= {"data_fraction": fraction, "seed": seed, "distiller": method.name}
+        hparams = dict(text.split("=", 1) for text in method.settings.get("hparam", ()))
+        for _, _, options, changed in varied:
+            own |= options
+            hparams |= dict(text.split("=", 1) for text in changed)
+        own["hparam"] = tuple(f"{name}={value}" for name, value in hparams.items())
+        cell = _cell(settings, own, method, pair, varied, canonical, output)
+        cells.setdefault(cell.record.folder, cell)
+    problems = [cell.problem for cell in cells.values()]
+    if all(problems):
+        raise ValueError(problems[0])
+    return list(cells.values())
+
+
+def check_format(folder: RunFolder) -> None:
+    """Raises ValueError if another version of the program wrote the run."""
+    if folder.is_finished and folder.config.exists():
+        found = files.read_json(folder.config)
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            written = found.get("format") if isinstance(found, dict) else found
+            raise ValueError(
+                f"{folder.path} was written by another version. Expected a run folder "
+                f"of format={FORMAT}. Received: format={written!r}. Move it away, or "
+                "choose another --output."
+            )
+
+
+def _cell(settings, own, method, pair, varied, canonical, output) -> Cell:
+    problem, run = "", None
+    try:
+        run = dataclasses.replace(settings, **own, **_nets(method, pair))
+        run = canonical(run)
+        path = pathlib.Path(run.default_train_dir(str(output / FOLDER)))
+        run = dataclasses.replace(run, train_dir=str(path))
+    except ValueError as error:
+        problem, run = str(error), None
+        place = repr((method.label, pair, sorted(own.items())))
+        key = hashlib.sha256(place.encode()).hexdigest()[:8]
+        path = output / FOLDER / f"impossible-{method.name}-{key}"
+    place = Record(
+        dataset=own.get("dataset", settings.dataset),
+        teacher=pair[0] if method.spec.uses_teacher else "",
+        student=pair[1],
+        method=method.label,
+        varied=tuple((label, text) for label, text, _, _ in varied),
+        fraction=own["data_fraction"],
+        seed=own["seed"],
+        folder=path,
+    )
+    return Cell(
+        record=place,
+        settings=run,
+        problem=problem,
+        teacher=_teacher(run, method.spec) if run else "",
+        log=output / LOGS / f"{path.name}.log",
+        failure=output / LOGS / f"{path.name}.json",
+    )
+
+
+def _nets(method: Method, pair: tuple[str, str]) -> dict:
+    """The options of a pair of nets."""
+    teacher, student = pair
+    if not given.is_file(teacher):
+        return {"teacher": teacher, "teacher_checkpoint": "", "student": student}
+    if method.spec.trains_teacher:  # It starts fresh, so the file only says which net.
+        name = saving.name_of(teacher)
+        return {"teacher": name, "teacher_checkpoint": "", "student": student}
+    return {"teacher": "", "teacher_checkpoint": teacher, "student": student}
+
+
+def _teacher(settings: Options, spec: distiller.Spec) -> str:
+    is_ready = settings.has_trained_teacher or spec.trains_teacher
+    if is_ready or not settings.uses_teacher:
+        return ""
+    return settings.for_teacher().train_dir

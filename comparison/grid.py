@@ -1,0 +1,226 @@
+"""What a grid compares: methods, pairs of nets, fractions, seeds, and what else."""
+
+import collections
+import dataclasses
+import glob
+import itertools
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import distiller
+from op_utils import option_flags
+from op_utils.options import Options
+
+ALL = "all"
+FILE = ".flags"
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A row of the table, before anything is varied.
+
+    Attributes:
+        label: what it is called in the report.
+        name: canonical name of the method or sum.
+        settings: what its flag file sets, option -> value; {} without one.
+        file: the flag file.
+    """
+
+    label: str
+    name: str
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    file: str = ""
+
+    @property
+    def spec(self) -> distiller.Spec:
+        """The method with its file's hyperparameters."""
+        return distiller.resolve(self.name, self.settings.get("hparam", ()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Axis:
+    """Settings that are varied together, value by value.
+
+    Attributes:
+        names: of options or hyperparameters; "METHOD.name" is of one method alone.
+        values: as many texts as names, one tuple after the other.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
+
+    @property
+    def label(self) -> str:
+        """The names, joined; without the method whose they are."""
+        return "/".join(name.rpartition(".")[2] for name in self.names)
+
+    def applies_to(self, method: Method) -> bool:
+        """Whether the method has all that is varied."""
+        return all(_hparam(n, method) or _is_option(n) for n in self.names)
+
+    def changes(self, method: Method) -> Iterator[tuple[str, dict, tuple]]:
+        """Of each value its text, the options, and the "name=value" hyperparameters."""
+        for value in self.values:
+            options, hparams = {}, []
+            for name, text in zip(self.names, value, strict=True):
+                hparam = _hparam(name, method)
+                if hparam:
+                    hparams.append(f"{hparam}={text}")
+                else:
+                    options[name] = option_flags.parse(name, text)
+            yield "/".join(value), options, tuple(hparams)
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """The product of all of these.
+
+    Attributes:
+        methods: the rows.
+        pairs: (teacher, student), nets or `.keras` files.
+        fractions: of the training data.
+        seeds: of the student.
+        axes: what else is varied; a method that lacks it has one cell all the same.
+    """
+
+    methods: tuple[Method, ...]
+    pairs: tuple[tuple[str, str], ...]
+    fractions: tuple[float, ...]
+    seeds: tuple[int, ...]
+    axes: tuple[Axis, ...] = ()
+
+    def __post_init__(self):
+        for name in ("methods", "pairs", "fractions", "seeds"):
+            _check_list(name, getattr(self, name))
+        for axis in self.axes:
+            if not any(axis.applies_to(method) for method in self.methods):
+                known = {n for m in self.methods for n in m.spec.hyperparameters}
+                raise ValueError(
+                    "No method of the grid has what --vary names. Expected a flag of "
+                    "train_w_distill.py or a hyperparameter, one of "
+                    f"{', '.join(sorted(known))}. Received: "
+                    f"--vary={'/'.join(axis.names)}."
+                )
+
+    def cells(self) -> Iterator[tuple]:
+        """(method, pair, fraction, seed, varied), the seeds outermost.
+
+        So that a grid which is stopped half-way has all methods with one seed and not
+        half of the methods with all. `varied` is a tuple of (label, text, options,
+        hyperparameters) of each axis that applies.
+        """
+        places = itertools.product(self.seeds, self.fractions, self.pairs, self.methods)
+        for seed, fraction, pair, method in places:
+            axes = [axis for axis in self.axes if axis.applies_to(method)]
+            values = [
+                [(axis.label, *change) for change in axis.changes(method)]
+                for axis in axes
+            ]
+            for varied in itertools.product(*values):
+                yield method, pair, fraction, seed, varied
+
+
+def read_methods(entries: Sequence[str]) -> tuple[Method, ...]:
+    """Methods by name, sums, flag files (also patterns such as `configs/x/*.flags`).
+
+    "all" are all methods. Of a pattern, files without a --distiller are left out.
+
+    Raises:
+        ValueError: a name is unknown, or there is no such file or none with a method.
+    """
+    methods = []
+    for entry in entries:
+        if entry == ALL:
+            methods += [Method(name, name) for name in distiller.names()]
+        elif entry.endswith(FILE):
+            methods += _of_files(entry)
+        else:
+            name = distiller.resolve(entry).name
+            methods.append(Method(name, name))
+    return tuple(_told_apart(methods))
+
+
+def read_pairs(entries: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Pairs from texts, each "TEACHER:STUDENT"; ValueError if one is none."""
+    pairs = [tuple(entry.split(":")) for entry in entries]
+    wrong = [
+        e for e, p in zip(entries, pairs, strict=True) if len(p) != 2 or not all(p)
+    ]
+    if wrong:
+        raise ValueError(
+            "A pair of nets is not one. Expected TEACHER:STUDENT, such as "
+            f"resnet20:resnet8. Received: --pairs={wrong[0]}."
+        )
+    return tuple(pairs)
+
+
+def read_axis(text: str) -> Axis:
+    """An axis from "name=v1,v2" or "name/name=v1/w1,v2/w2"."""
+    names, equals, values = text.partition("=")
+    names = tuple(names.split("/"))
+    values = tuple(tuple(value.split("/")) for value in values.split(","))
+    is_whole = all(len(v) == len(names) and all(v) for v in values)
+    if not equals or not all(names) or not is_whole:
+        raise ValueError(
+            "What is varied cannot be read. Expected NAME=V1,V2,... or, of what "
+            "changes together, NAME/OTHER=V1/W1,V2/W2,.... Received: "
+            f"--vary={text}."
+        )
+    _check_list(f"vary={text.partition('=')[0]}", values)
+    return Axis(names, values)
+
+
+def _of_files(pattern: str) -> list[Method]:
+    paths = sorted(glob.glob(pattern))
+    found = []
+    for path in paths:
+        settings = option_flags.of_file(path)
+        if "distiller" in settings:
+            spec = distiller.resolve(settings["distiller"], settings.get("hparam", ()))
+            found.append(Method(spec.name, spec.name, settings, path))
+    if not found:
+        raise ValueError(
+            "There is no flag file of a method. Expected a file or pattern whose files "
+            f"have a --distiller. Received: --methods={pattern}."
+        )
+    return found
+
+
+def _told_apart(methods: Sequence[Method]) -> list[Method]:
+    """The methods, with their files' names where two are of one name."""
+    count = collections.Counter(method.name for method in methods)
+    return [
+        dataclasses.replace(m, label=f"{m.name} ({pathlib.Path(m.file).stem})")
+        if count[m.name] > 1 and m.file
+        else m
+        for m in methods
+    ]
+
+
+def _hparam(name: str, method: Method) -> str:
+    """What `--hparam` calls it for this method; "" if it has none of that name."""
+    owner, _, own = name.rpartition(".")
+    known = method.spec.hyperparameters
+    if owner and len(method.spec.parts) == 1:
+        is_its = distiller.canonical(owner) == method.name
+        return own if is_its and own in known else ""
+    return name if name in known else ""
+
+
+def _is_option(name: str) -> bool:
+    return any(field.name == name for field in dataclasses.fields(Options))
+
+
+def _check_list(name: str, values: Sequence) -> None:
+    if not values or len(set(map(repr, values))) < len(values):
+        raise ValueError(
+            "A side of the grid is empty or names something twice. Expected different "
+            f"values. Received: --{name}={','.join(map(_text, values))}."
+        )
+
+
+def _text(value) -> str:
+    if isinstance(value, Method):
+        return value.label
+    return ":".join(value) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,80 @@
+"""What the terminal shows of a grid: each run that ends, and the time left."""
+
+import sys
+
+import tqdm
+
+from comparison import estimate
+from comparison.cells import Cell
+from comparison.record import FINISHED, Record
+
+
+class Progress:
+    """A bar on a terminal, and lines everywhere.
+
+    Args:
+        total: cells of this shard.
+        done: those that were finished before.
+        waiting: the others.
+        jobs: cells at once.
+        estimates: told of each cell that ends.
+    """
+
+    def __init__(self, total: int, done: int, waiting, jobs: int, estimates):
+        self.total, self.done, self.jobs = total, done, jobs
+        self.estimates = estimates
+        self._left = {cell.record.folder: cell for cell in waiting}
+        self._wall, self._guessed = 0.0, 0.0  # seconds of the runs that ended
+        self._bar = tqdm.tqdm(
+            total=total,
+            initial=done,
+            desc="runs",
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
+        )
+
+    def message(self, text: str) -> None:
+        """Prints a line above the bar."""
+        tqdm.tqdm.write(text, file=sys.stderr)
+
+    def ended(self, cell: Cell, record: Record, seconds: float) -> None:
+        """Tells how a cell ended and how long the others take."""
+        self.done += 1
+        self._left.pop(cell.record.folder)
+        self.estimates.add(record)
+        if record.state == FINISHED and seconds:
+            self._wall += seconds
+            self._guessed += self.estimates.seconds(cell)
+        left = estimate.as_text(self.seconds_left())
+        self.message(f"{self.done}/{self.total} {_told(record, seconds)}; left: {left}")
+        self._bar.update(1)
+
+    def seconds_left(self) -> float | None:
+        """About how long the waiting and running cells take; None if unknown."""
+        if not self._left:
+            return 0.0
+        guesses = [self.estimates.seconds(cell) for cell in self._left.values()]
+        known = [guess for guess in guesses if guess is not None]
+        if not known or not self._guessed:
+            return None
+        total = sum(known) / len(known) * len(guesses)
+        # A run also starts, compiles and evaluates.
+        return total * self._wall / self._guessed / min(self.jobs, len(guesses))
+
+    def close(self) -> None:
+        """Ends the bar."""
+        self._bar.close()
+
+
+def _told(record: Record, seconds: float) -> str:
+    place = f"{place_of(record)}: "
+    if record.state != FINISHED:
+        return f"{place}{record.state}: {record.reason}"
+    best = f" (best on validation {100 * record.best:.2f} %)" if record.best else ""
+    return f"{place}{100 * record.last:.2f} %{best} in {estimate.as_text(seconds)}"
+
+
+def place_of(record: Record) -> str:
+    """A cell's place in the grid, for people."""
+    pair = f"{record.teacher} -> {record.student}" if record.teacher else record.student
+    return f"{record.label}, {pair}, {100 * record.fraction:g} %, seed {record.seed}"

@@ -1,0 +1,120 @@
+import json
+import pathlib
+
+import pytest
+
+import train_w_distill
+from comparison import cells, grid
+from comparison.grid import Grid, Method
+from comparison.record import FAILED, FINISHED, MISSING
+from op_utils.options import Options
+
+ROOT = pathlib.Path(__file__).parents[2]
+TEACHER = str(ROOT / "pretrained/cifar10_resnet20.keras")
+SIDES = {"fractions": (1.0,), "seeds": (0,)}
+
+
+def expand(made, output, settings=None, given=()):
+    return cells.expand(
+        made, settings or Options(), given, train_w_distill.canonical, output
+    )
+
+
+def make(*names, pairs=(("resnet20", "resnet8"),), **sides):
+    return Grid(methods=grid.read_methods(names), pairs=pairs, **{**SIDES, **sides})
+
+
+def test_a_cell_is_the_run_that_the_same_flags_give(tmp_path):
+    settings = Options(epochs=3)
+    (cell,) = expand(make("kd", seeds=(4,), fractions=(0.5,)), tmp_path, settings)
+    expected = train_w_distill.canonical(
+        Options(epochs=3, distiller="ST", seed=4, data_fraction=0.5)
+    )
+    assert cell.settings.config() == expected.config()
+    folder = expected.default_train_dir(str(tmp_path / "cells"))
+    assert str(cell.record.folder) == cell.settings.train_dir == folder
+    assert (cell.record.method, cell.record.teacher) == ("Soft_logits", "resnet20")
+    assert (cell.record.seed, cell.record.fraction) == (4, 0.5)
+
+
+def test_the_student_alone_is_one_cell_for_all_its_teachers(tmp_path):
+    pairs = (("resnet20", "resnet8"), ("resnet14", "resnet8"))
+    made = expand(make("none", "AT", pairs=pairs), tmp_path)
+    assert [cell.record.label for cell in made] == ["none", "AT", "AT"]
+    assert [cell.record.teacher for cell in made] == ["", "resnet20", "resnet14"]
+
+
+def test_cells_of_one_teacher_know_it(tmp_path):
+    made = expand(make("none", "AT", "VID", "DML"), tmp_path)
+    alone, at, vid, dml = (cell.teacher for cell in made)
+    assert at == vid == made[1].settings.for_teacher().train_dir
+    assert alone == dml == ""  # neither waits for a trained teacher
+
+
+def test_a_teachers_file_is_its_net_where_the_teacher_starts_fresh(tmp_path):
+    at, dml = expand(make("AT", "DML", pairs=((TEACHER, "resnet8"),)), tmp_path)
+    assert at.settings.teacher_checkpoint == TEACHER and not at.teacher
+    assert dml.settings.teacher == "resnet20"
+    assert not dml.settings.teacher_checkpoint
+    assert at.record.teacher == dml.record.teacher == TEACHER
+
+
+def test_what_is_set_by_hand_beats_a_methods_file(tmp_path):
+    settings = {"epochs": 7, "batch_size": 16, "hparam": ("weight=9",)}
+    method = Method("AT", "AT", settings)
+    made = Grid(methods=(method,), pairs=(("resnet20", "resnet8"),), **SIDES)
+    (cell,) = expand(made, tmp_path, Options(epochs=3), given={"epochs"})
+    assert (cell.settings.epochs, cell.settings.batch_size) == (3, 16)
+    assert "weight=9.0" in cell.settings.hparam
+
+
+def test_what_is_varied_beats_all(tmp_path):
+    method = Method("AT", "AT", {"hparam": ("weight=9",), "epochs": 7})
+    axes = (grid.read_axis("weight/epochs=1/2"),)
+    made = Grid((method,), (("resnet20", "resnet8"),), axes=axes, **SIDES)
+    (cell,) = expand(made, tmp_path, Options(epochs=3), given={"epochs"})
+    assert cell.settings.epochs == 2 and "weight=1.0" in cell.settings.hparam
+    assert cell.record.varied == (("weight/epochs", "1/2"),)
+
+
+def test_what_cannot_be_run_is_told_and_the_others_are_run(tmp_path):
+    crd, at = expand(make("CRD", "AT"), tmp_path, Options(mixup=0.2))
+    assert "reads the label" in crd.problem and crd.settings is None
+    assert crd.read().state == FAILED and crd.read().reason == crd.problem
+    assert not at.problem and at.read().state == MISSING
+
+
+def test_if_nothing_can_be_run_the_first_reason_is_the_error(tmp_path):
+    with pytest.raises(ValueError, match="no net of this name"):
+        expand(make("AT", "VID", pairs=(("resnet20", "resnet9"),)), tmp_path)
+
+
+def finish(cell, form=1):
+    path = cell.folder.path
+    path.mkdir(parents=True)
+    (path / "config.json").write_text(json.dumps({"format": form}))
+    (path / "metrics.csv").write_text("phase,epoch,step\ndistill,1,10\n")
+    (path / "result.json").write_text(json.dumps({"student": {"top1": 0.25}}))
+
+
+def test_read_finds_what_is_finished(tmp_path):
+    (cell,) = expand(make("AT"), tmp_path)
+    finish(cell)
+    record = cell.read()
+    assert record.state == FINISHED and record.last == 0.25 and record.epochs == 1
+
+
+def test_a_failure_is_told_until_the_cell_is_finished(tmp_path):
+    (cell,) = expand(make("AT"), tmp_path)
+    cell.failure.parent.mkdir()
+    cell.failure.write_text(json.dumps({"reason": "diverged"}))
+    assert (cell.read().state, cell.read().reason) == (FAILED, "diverged")
+    finish(cell)
+    assert (cell.read().state, cell.read().reason) == (FINISHED, "")
+
+
+def test_another_versions_run_is_refused(tmp_path):
+    (cell,) = expand(make("AT"), tmp_path)
+    finish(cell, form=0)
+    with pytest.raises(ValueError, match=r"another version.*format=1.*format=0"):
+        cell.read()
