@@ -1,9 +1,9 @@
-# make demo, make test: each sets up .venv by itself, once.
+# make demo, make test, make benchmark-smoke: each sets up .venv by itself, once.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo benchmark-smoke test lint format clean
 
 demo: .venv/installed
 	$(BIN)/python train_w_distill.py --flagfile=configs/demo/teacher.flags
@@ -11,6 +11,9 @@ demo: .venv/installed
 	$(BIN)/python train_w_distill.py --flagfile=configs/demo/distilled.flags
 	$(BIN)/python -m op_utils.curves --plot=runs/demo/curves.png \
 	  teacher=runs/demo/teacher alone=runs/demo/alone distilled=runs/demo/distilled
+
+benchmark-smoke: .venv/installed
+	$(BIN)/python benchmark.py --flagfile=configs/grids/smoke.flags --jobs=2
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
