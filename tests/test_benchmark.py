@@ -1,0 +1,196 @@
+"""benchmark.py as a command."""
+
+import csv
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+import benchmark
+import commands
+
+SCRIPT = "benchmark.py"
+TINY = (
+    "--dataset=digits",
+    "--teacher=WResNet-10-1",
+    "--student=WResNet-10-1",
+    "--epochs=2",
+    "--teacher_epochs=1",
+    "--validation=0.1",
+    "--data_fraction=0.2",
+    "--batch_size=32",
+    "--output=out",
+)
+
+# Arguments -> what the error line has to name.
+BAD_FLAGS = {
+    "--methods=none,KDD": "KDD",
+    "--methods=absent/*.flags": "--methods=absent/*.flags",
+    "--methods=none,none": "--methods=none,none",
+    "--pairs=resnet20": "--pairs=resnet20",
+    "--methods=AT --pairs=resnet20:resnet9": "resnet9",
+    "--methods=AT --pairs=absent.keras:resnet8": "absent.keras",
+    "--seeds=0,x": "--seed cannot be 'x'",
+    "--methods=AT --seeds=-1": "--seed",
+    "--methods=AT --fractions=2": "--data_fraction",
+    "--fractions=0.1,0.1": "--fractions=0.1,0.1",
+    "--vary=temprature=2,4": "--vary=temprature",
+    "--vary=temperature": "--vary=temperature",
+    "--vary=KDD.weight=1": "KDD",
+    "--vary=epochs=1,x": "--epochs cannot be 'x'",
+    "--shard=3/2": "--shard=3/2",
+    "--shard=0/2": "--shard=0/2",
+    "--shard=half": "--shard=half",
+    "--jobs=0": "jobs",
+    "--distiller=AT": "--methods",
+    "--hparam=weight=1": "--vary",
+    "--train_dir=x": "--output",
+    "--search=weight:2:1": "--search=weight:2:1",
+    "--search=weight:1:2 --shard=1/2": "--shard",
+    "--search=weight:1:2 --vary=epochs=1,2": "--vary",
+    "--search=wieght:1:2": "wieght",
+    "--search=weight:0.1:1 --trials=0": "trials",
+}
+
+
+@pytest.mark.parametrize("arguments", BAD_FLAGS)
+def test_bad_flags(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with flagsaver.flagsaver(), pytest.raises((ValueError, flags.Error)) as raised:
+        flags.FLAGS([SCRIPT, *arguments.split(), "--dry_run"])
+        benchmark.main()
+    text = " ".join(str(raised.value).split())
+    assert BAD_FLAGS[arguments] in text
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", ["--methods=none,KDD", "unexpected", "--jobs=0"])
+def test_an_error_is_one_line(arguments, tmp_path):
+    finished = commands.run(SCRIPT, arguments, cwd=tmp_path)
+    assert finished.code == 2
+    assert len(finished.error_lines) == 1
+    assert "Traceback" not in finished.err
+    assert not list(tmp_path.glob("[!.]*"))
+
+
+def test_a_dry_run_lists_the_cells_and_writes_nothing(tmp_path):
+    given = "--methods=none,AT,CRD", "--seeds=0,1", "--mixup=0.2", "--dry_run"
+    finished = commands.run(SCRIPT, *TINY, *given, cwd=tmp_path)
+    assert finished.code == 0, finished.err
+    lines = finished.out.splitlines()
+    assert "none, WResNet-10-1, 20 %, seed 0: missing, about " in lines[0]
+    assert "AT, WResNet-10-1 -> WResNet-10-1, 20 %, seed 0: missing" in lines[1]
+    assert "CRD, WResNet-10-1 -> WResNet-10-1, 20 %, seed 0: failed" in lines[2]
+    assert "reads the label of each image" in lines[2]
+    assert lines[6].startswith("6 runs; about ")
+    assert not list(tmp_path.glob("[!.]*"))
+
+
+def table(folder):
+    """The report without what is measured in seconds."""
+    with open(folder / "cells.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        del row["seconds"]
+    text = (folder / "report.md").read_text()
+    accuracy = [line for line in text.splitlines() if "±" in line or "| none" in line]
+    return rows, accuracy
+
+
+def start(*given, cwd):
+    """A grid in a process of its own, whose death its runs must notice."""
+    command = [sys.executable, str(commands.ROOT / SCRIPT), *TINY, *given]
+    with open(cwd / "log", "ab") as log:
+        return subprocess.Popen(command, cwd=cwd, stdout=log, stderr=log)
+
+
+@pytest.mark.slow
+def test_the_report_has_the_numbers_of_the_run_folders(tmp_path):
+    given = "--methods=none,AT,FSP", "--student=WResNet-10-1", "--seeds=0,1"
+    given += ("--pairs=WResNet-16-2:WResNet-10-1", "--jobs=2")
+    assert start(*given, cwd=tmp_path).wait() == 1  # FSP needs equal widths
+    rows, _ = table(tmp_path / "out")
+    assert [row["method"] for row in rows] == ["none", "AT", "FSP"] * 2
+    for row in rows:
+        folder = tmp_path / "out/cells" / row["folder"]
+        if row["method"] == "FSP":
+            assert row["state"] == "failed" and "channels" in row["reason"]
+            continue
+        result = json.loads((folder / "result.json").read_text())
+        assert float(row["last"]) == result["student"]["top1"]
+        assert float(row["best"]) == result["best_on_validation"]["test_accuracy"]
+        with open(folder / "metrics.csv", newline="") as file:
+            assert len(list(csv.DictReader(file))) == int(row["epochs"])
+    log = (tmp_path / "log").read_text()
+    assert "error: 2 of 6 runs failed: see the report" in log
+
+
+@pytest.mark.slow
+def test_a_grid_that_is_killed_ten_times_has_the_same_table(tmp_path):
+    given = "--methods=none,FitNet,CRD,DML", "--seeds=0,1", "--jobs=2"
+    given += ("--checkpoint_every=3", "--init_epochs=1", "--epochs=6")
+    folders = tmp_path / "straight", tmp_path / "killed"
+    for folder in folders:
+        folder.mkdir()
+    assert start(*given, cwd=folders[0]).wait() == 0
+    randomness, kills = random.Random(0), 0
+    while kills < 10:
+        process = start(*given, cwd=folders[1])
+        try:
+            process.wait(randomness.uniform(5, 25))
+            break
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+    assert kills >= 4
+    assert start(*given, cwd=folders[1]).wait() == 0
+    straight, killed = (table(folder / "out") for folder in folders)
+    assert straight == killed
+    students = [
+        {
+            path.parent.name: weights(path)
+            for path in folder.glob("out/cells/*/student*")
+        }
+        for folder in folders
+    ]
+    assert students[0] == students[1] and len(students[0]) == 8
+
+
+def weights(path):
+    """The bytes of a student's weights."""
+    from nets import saving
+
+    return [w.tobytes() for w in saving.load(path).get_weights()]
+
+
+@pytest.mark.slow
+def test_shards_fill_one_folder(tmp_path):
+    given = "--methods=none,Soft_logits,AT", "--seeds=0,1"
+    for shard in ("1/2", "2/2"):
+        assert start(*given, f"--shard={shard}", cwd=tmp_path).wait() == 0
+    rows, _ = table(tmp_path / "out")
+    assert [row["state"] for row in rows] == ["finished"] * 6
+    began = time.monotonic()
+    assert start(*given, cwd=tmp_path).wait() == 0  # nothing is left
+    assert time.monotonic() - began < 60
+    assert "seed 1" not in (tmp_path / "log").read_text().rpartition("saved")[2]
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_where_it_was(tmp_path):
+    given = "--methods=Soft_logits", "--search=temperature:1:20:log", "--epochs=1"
+    for trials in (2, 6):
+        finished = start(*given, f"--trials={trials}", cwd=tmp_path)
+        assert finished.wait() == 0
+        rows, _ = table(tmp_path / "out")
+        assert len(rows) == trials
+    assert len(list(pathlib.Path(tmp_path / "out/cells").iterdir())) == 6
