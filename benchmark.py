@@ -100,6 +100,7 @@ def write_report(cells, output: pathlib.Path) -> list:
         title=f"Benchmark: {', '.join(dict.fromkeys(r.dataset for r in records))}",
         command=shlex.join(["python", *sys.argv]),
         published=flags.FLAGS.published,
+        searched=bool(flags.FLAGS.search),
     )
     print(f"saved {output / 'report.md'}, report.html, cells.csv, report.json")
     return records

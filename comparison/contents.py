@@ -22,7 +22,12 @@ _MANY = 8
 
 
 def blocks(
-    records: Sequence[Record], *, title: str, command: str, published: bool
+    records: Sequence[Record],
+    *,
+    title: str,
+    command: str,
+    published: bool,
+    searched: bool,
 ) -> list[Block]:
     """All sections in their order."""
     pairs = summary.pairs(records)
@@ -31,7 +36,7 @@ def blocks(
         found.append(Code(command))
     found += _unequal(pairs)
     for pair in pairs:
-        found += _pair(pair, published)
+        found += _pair(pair, published, searched)
     return [*found, *_conditions(pairs), *_missing(records)]
 
 
@@ -44,10 +49,18 @@ def _overview(records: Sequence[Record]) -> str:
     return f'{text}; see "Missing".' if failed or missing else f"{text}."
 
 
-def _pair(pair: Pair, published: bool) -> Iterator[Block]:
+def _pair(pair: Pair, published: bool, searched: bool) -> Iterator[Block]:
     yield Heading(2, tables.pair_name(pair.dataset, pair.teacher, pair.student))
     if teacher := tables.teacher(pair):
         yield Paragraph(teacher)
+    if searched and (best := tables.best_trials(pair)).rows:
+        yield Heading(3, "Search")
+        yield best
+        yield Paragraph(
+            "Accuracy in % on the validation split at its best epoch, mean ± sample "
+            "standard deviation over seeds: it alone chooses. The test accuracy of a "
+            "chosen trial, below, is no fair result; train it again with other seeds."
+        )
     for table in pair.tables:
         yield Heading(3, f"{percent(table.fraction)} of the training data")
         yield tables.accuracy(table)

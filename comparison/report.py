@@ -20,6 +20,7 @@ def write(
     title: str,
     command: str = "",
     published: bool = False,
+    searched: bool = False,
 ) -> None:
     """Writes the report, at any time while a grid runs; each file is whole or old.
 
@@ -32,13 +33,16 @@ def write(
         title: of the report.
         command: with which it was made, to be shown.
         published: show published numbers of the same data and nets, too.
+        searched: the rows of a method are trials; show the best of them.
 
     Raises:
         OSError: it cannot be written.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    found = contents.blocks(records, title=title, command=command, published=published)
+    found = contents.blocks(
+        records, title=title, command=command, published=published, searched=searched
+    )
     pairs = summary.pairs(records) if published else ()
     facts = dict.fromkeys(
         fact for pair in pairs for fact in published_table.facts(pair)

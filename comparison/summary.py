@@ -51,6 +51,11 @@ class Row:
         return self.over_seeds(lambda record: record.best)
 
     @functools.cached_property
+    def validation(self) -> Spread:
+        """Accuracy on the validation split at its best epoch, 0 to 1."""
+        return self.over_seeds(lambda record: record.best_validation)
+
+    @functools.cached_property
     def seconds(self) -> Spread:
         """Of training."""
         return self.over_seeds(lambda record: record.seconds)

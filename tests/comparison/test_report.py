@@ -9,7 +9,7 @@ import re
 import pytest
 
 from comparison import report
-from comparison.record import FAILED, MISSING, Record, read
+from comparison.record import FAILED, FINISHED, MISSING, Record, read
 from tests.comparison.make import grid, kd_grid, record
 
 FILES = ("cells.csv", "report.html", "report.json", "report.md")
@@ -209,3 +209,25 @@ def test_no_published_number_is_said(big):
 def test_heat_map_is_in_the_page(tmp_path):
     text = write(kd_grid(), tmp_path)["report.html"]
     assert "Soft_logits: accuracy over its two settings" in text
+
+
+def test_the_best_trial_is_that_of_the_validation_split(tmp_path):
+    trials = {"2.5": (0.7, 0.6), "7.1": (0.6, 0.8), "9.9": (0.5, 0.9)}
+    records = [
+        record(
+            "AT",
+            seed=seed,
+            last=last,
+            best=best,
+            varied=(("weight", value),),
+            state=MISSING if value == "9.9" and seed else FINISHED,
+        )
+        for value, (last, best) in trials.items()
+        for seed in (0, 1)
+    ]
+    write(records, tmp_path, searched=True)
+    text = (tmp_path / "report.md").read_text()
+    (line,) = [x for x in text.splitlines() if "2 of 3" in x]
+    assert "AT weight=7.1" in line and "72.00 ± 0.00" in line  # 0.9 of the best
+    write(records, tmp_path)
+    assert "2 of 3" not in (tmp_path / "report.md").read_text()
