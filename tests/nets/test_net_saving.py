@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import nets
+from nets import saving
 from nets.wresnet import WResNet
 from tests.nets.checkpoints import assert_a_checkpoint_holds_all
 
@@ -25,6 +26,13 @@ def test_a_loaded_net_is_the_saved_one(make_net, images, tmp_path, name):
     assert loaded.image_shape == (8, 8, 3)
     np.testing.assert_array_equal(loaded(images), net(images))
     assert os.listdir(tmp_path / "deep") == ["net.keras"]
+
+
+def test_a_files_net_is_named_without_building_it(make_net, tmp_path):
+    nets.save(make_net("resnet8"), tmp_path / "any.keras")
+    assert saving.name_of(tmp_path / "any.keras") == "resnet8"
+    with pytest.raises(ValueError, match="absent.keras"):
+        saving.name_of(tmp_path / "absent.keras")
 
 
 def test_the_published_variants_are_saved(images, tmp_path):

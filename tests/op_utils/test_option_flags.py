@@ -178,3 +178,57 @@ def test_the_home_folder_may_be_abbreviated(monkeypatch):
     )
     found = settings.train_dir, settings.data_dir, settings.teacher_checkpoint
     assert found == ("/home/me/a", "/home/me/b", "/home/me/c.keras")
+
+
+FILE = """
+option_flags.define()
+flags.FLAGS(sys.argv[:-1])
+try:
+    found = option_flags.of_file(sys.argv[-1])
+except ValueError as error:
+    sys.exit(f"refused: {error}")
+print(json.dumps([found, option_flags.given()]))
+"""
+
+
+def test_a_file_is_read_apart_from_the_command_line(tmp_path):
+    (tmp_path / "common.flags").write_text("--epochs=7\n--hparam=weight=1\n")
+    text = f"--flagfile={tmp_path}/common.flags\n--hparam=p=2\n--data_dir=~/x\n"
+    (tmp_path / "a.flags").write_text(text)
+    arguments = "--epochs=3", "--seed=4", str(tmp_path / "a.flags")
+    found, given = json.loads(with_flags(FILE, *arguments).stdout)
+    assert found == {
+        "epochs": 7,
+        "hparam": ["weight=1", "p=2"],
+        "data_dir": str(pathlib.Path.home() / "x"),
+    }
+    assert given == {"epochs": 3, "seed": 4}
+
+
+def test_a_wrong_file_is_named(tmp_path):
+    (tmp_path / "a.flags").write_text("--epochz=7\n")
+    process = with_flags(FILE, str(tmp_path / "a.flags"))
+    assert process.stderr.splitlines()[-1].startswith("refused: ")
+    assert "a.flags is no flag file for this" in process.stderr
+    assert "epochz" in process.stderr
+
+
+AS_ARGUMENTS = """
+option_flags.define()
+flags.FLAGS(sys.argv)
+options = option_flags.read()
+flags.FLAGS.unparse_flags()
+for field in dataclasses.fields(options):
+    flags.FLAGS[field.name].unparse()
+flags.FLAGS([sys.argv[0], *option_flags.as_arguments(options)])
+print(option_flags.read() == options, len(option_flags.as_arguments(options)))
+"""
+
+
+def test_arguments_give_the_options_again():
+    values = {name: value for name, value in VALUES.items() if name != "train_dir"}
+    given = list(as_flags(values))
+    process = with_flags(AS_ARGUMENTS, *given)
+    assert process.stdout.split()[0] == "True", process.stderr
+    assert int(process.stdout.split()[1]) >= len(values)
+    assert with_flags(AS_ARGUMENTS).stdout.split() == ["True", "0"]

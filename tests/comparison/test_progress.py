@@ -1,0 +1,105 @@
+"""The lines that the terminal shows, and the estimates that they are made of."""
+
+import dataclasses
+import pathlib
+
+import pytest
+
+from comparison import estimate
+from comparison.cells import Cell
+from comparison.estimate import Estimates
+from comparison.progress import Progress
+from comparison.record import FAILED
+from op_utils.options import Options
+from tests.comparison import make
+from tests.op_utils import tiny
+
+
+def cell(method="AT", epochs=4, **place):
+    record = make.record(method, state="missing", **place)
+    path = pathlib.Path("x")
+    return Cell(record, Options(epochs=epochs), "", "", path, path)
+
+
+# 640 images an epoch at 100 images/s, of which 3 epochs: 19.2 s, 6.4 s each.
+def finished(method="AT", **place):
+    return make.record(method, speed=100.0, epochs=3, **place)
+
+
+def test_a_method_that_was_run_takes_as_long_again():
+    assert Estimates([finished()]).seconds(cell()) == pytest.approx(4 * 6.4)
+
+
+def test_of_a_smaller_fraction_it_takes_its_share():
+    estimates = Estimates([finished(fraction=0.5)])
+    assert estimates.seconds(cell(fraction=0.25)) == pytest.approx(4 * 6.4 / 2)
+
+
+def test_others_take_what_their_steps_take():
+    estimates = Estimates([finished("AT")])
+    assert estimates.seconds(cell("MLKD")) == pytest.approx(3.7 * 4 * 6.4)
+    assert estimates.seconds(cell("MLKD+AT")) == pytest.approx(3.7 * 4 * 6.4)
+    estimates = Estimates([finished("MLKD")])
+    assert estimates.seconds(cell("AT")) == pytest.approx(4 * 6.4 / 3.7)
+
+
+def test_pairs_of_which_nothing_is_known_are_measured_once():
+    measured = []
+
+    def measure(settings):
+        measured.append(settings)
+        return 10.0
+
+    estimates = Estimates([finished()], measure)
+    cells = [cell(student="resnet20"), cell("DML", student="resnet20"), cell()]
+    found = [estimates.seconds(one) for one in cells]
+    assert found == pytest.approx([40.0, 2.3 * 40.0, 4 * 6.4])
+    assert len(measured) == 1
+    assert Estimates([finished()]).seconds(cells[0]) is None
+
+
+def test_a_step_is_measured():
+    student, teacher = tiny.Net(), tiny.Net(1)
+    student.image_shape = tiny.IMAGE_SHAPE
+    before = tiny.values(student.trainable_variables)
+    assert 0 < estimate.step_seconds(student, teacher, 4) < 10
+    assert 0 < estimate.step_seconds(student, None, 4) < 10
+    tiny.assert_equal(before, tiny.values(student.trainable_variables))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "unknown"), (0, "0 s"), (89, "89 s"), (90, "2 min"), (5370, "1 h 30 min"),
+     (5300, "88 min"), (36000, "10 h 00 min")],
+)  # fmt: skip
+def test_durations(seconds, text):
+    assert estimate.as_text(seconds) == text
+
+
+def progress(*cells, jobs=1, done=0):
+    made = Progress(len(cells) + done, done, cells, jobs, Estimates([]))
+    made.lines = []
+    made.message = made.lines.append
+    return made
+
+
+def test_a_line_for_each_cell(capsys):
+    good, bad = cell(seed=0), cell("CRD", seed=1, fraction=0.1)
+    shown = progress(good, bad, done=3)
+    shown.ended(good, dataclasses.replace(finished(best=0.25)), 600.0)
+    failed = dataclasses.replace(bad.record, state=FAILED, reason="a loss of nan")
+    shown.ended(bad, failed, 1.0)
+    first, second = shown.lines
+    assert first.startswith("4/5 AT, resnet56 -> resnet8, 100 %, seed 0: 50.00 % ")
+    assert "(best on validation 25.00 %) in 10 min; left: " in first
+    assert second == (
+        "5/5 CRD, resnet56 -> resnet8, 10 %, seed 1: failed: a loss of nan; left: 0 s"
+    )
+
+
+def test_the_time_left_counts_what_a_run_takes_beside_training():
+    cells = [cell(seed=seed) for seed in range(5)]
+    shown = progress(*cells, jobs=2)
+    assert shown.seconds_left() is None
+    shown.ended(cells[0], finished(), 2 * 4 * 6.4)  # half of it is no training
+    assert shown.seconds_left() == pytest.approx(4 * (2 * 4 * 6.4) / 2)
