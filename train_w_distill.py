@@ -103,7 +103,8 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
     recipe = settings.recipe(data.steps_per_epoch, student)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
     folder = RunFolder(settings.train_dir or settings.default_train_dir())
-    with folder.open({**settings.config(), "data_sha256": data.digest}, wait=wait):
+    config = {**settings.config(), "data_sha256": data.digest}
+    with folder.open(config, defaults=Options().config(), wait=wait):
         if folder.is_finished:
             print(f"{role}: {folder.path} is finished, there is nothing to train.")
             return folder

@@ -191,7 +191,11 @@ class Options(NetOptions, DataOptions, CacheOptions):
 
     def default_train_dir(self, parent: str = "runs") -> str:
         """A folder name from the settings: the same command finds the same folder."""
-        text = json.dumps(self.config(), sort_keys=True)
+        # Of what is not the default: a setting that a later version adds, and that
+        # changes nothing by default, must not lose the runs of this one.
+        usual = Options().config()
+        own = {k: v for k, v in self.config().items() if v != usual[k]}
+        text = json.dumps(own, sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:8]
         student = self.student
         if self.is_file("student"):

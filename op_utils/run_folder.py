@@ -45,6 +45,7 @@ class RunFolder:
         self,
         config: Mapping,
         *,
+        defaults: Mapping | None = None,
         wait: bool = False,
         log: Callable[[str], None] = print,
     ):
@@ -52,6 +53,8 @@ class RunFolder:
 
         Args:
             config: what decides the run's numbers; must equal an earlier run's.
+            defaults: settings that the folder of an earlier version may lack, and what
+                they were.
             wait: wait for another process to leave instead of refusing.
             log: told when it waits.
 
@@ -74,7 +77,7 @@ class RunFolder:
             lock.acquire()
         try:
             self._check_is_ours()
-            self._claim(config)
+            self._claim(config, defaults or {})
             yield self
         finally:
             lock.release()
@@ -95,7 +98,7 @@ class RunFolder:
                 f"folder with {', '.join(strangers[:3])}. Nothing was changed."
             )
 
-    def _claim(self, config: Mapping) -> None:
+    def _claim(self, config: Mapping, defaults: Mapping) -> None:
         config = {"format": FORMAT, **config, "versions": report.versions()}
         if not self.config.exists():
             files.write_json(self.config, config)
@@ -108,6 +111,7 @@ class RunFolder:
                 f"{saved.get('format') if isinstance(saved, dict) else saved!r}. "
                 "Choose another --train_dir."
             )
+        saved = {**defaults, **saved}
         changed = [
             f"{_flag(key)} was {saved.get(key)!r} and is now {config.get(key)!r}"
             for key in {**saved, **config}

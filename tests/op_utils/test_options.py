@@ -200,8 +200,9 @@ def test_a_method_that_reads_labels_refuses_mixed_images(given, shown):
 
 
 def test_default_train_dir_is_readable_and_stable():
+    """Settings that a later version adds leave it, as long as they are the default."""
     settings = Options(dataset="cifar10", student="resnet20", distiller="AT+VID")
-    text = json.dumps(settings.config(), sort_keys=True)
+    text = '{"dataset": "cifar10", "distiller": "AT+VID", "student": "resnet20"}'
     key = hashlib.sha256(text.encode()).hexdigest()[:8]
     assert settings.default_train_dir() == f"runs/cifar10-resnet20-AT+VID-{key}"
     assert settings.default_train_dir("x") == f"x/cifar10-resnet20-AT+VID-{key}"

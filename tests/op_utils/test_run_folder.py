@@ -57,6 +57,16 @@ def test_an_empty_folder_may_be_given(folder):
     assert folder.config.exists()
 
 
+def test_a_setting_that_an_earlier_version_lacked_was_its_default(folder):
+    enter(folder)
+    later = {**CONFIG, "mixup": 0.0}
+    with pytest.raises(ValueError, match="--mixup was None and is now 0.0"):
+        enter(folder, later)
+    enter(folder, later, defaults={"mixup": 0.0, "epochs": 7})
+    with pytest.raises(ValueError, match="--mixup was 0.0 and is now 0.2"):
+        enter(folder, {**later, "mixup": 0.2}, defaults={"mixup": 0.0})
+
+
 def test_the_result_marks_the_end(folder):
     enter(folder)
     files.write_json(folder.result, {})
