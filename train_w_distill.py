@@ -17,12 +17,13 @@ import dataloader
 import distiller
 import nets
 from nets import given, profile, saving
-from op_utils import command_line, evaluation, option_flags, outcome
+from op_utils import cache_plan, command_line, evaluation, option_flags, outcome
 from op_utils.best_net import BestNet
 from op_utils.metrics_table import MetricsTable
 from op_utils.options import Options
 from op_utils.progress import Progress
 from op_utils.run_folder import RunFolder
+from op_utils.teacher_cache import open_cache
 from op_utils.tensorboard import TensorBoard
 from op_utils.trainer import Trainer
 
@@ -35,11 +36,8 @@ def canonical(settings: Options) -> Options:
     method = distiller.resolve(settings.distiller, settings.hparam)
     settings.check_labels_of(method)
     settings.check_loss_of(method)
-    names = {
-        "distiller": method.name,
-        "hparam": method.settings,
-        "student": given.canonical_name(settings.student),
-    }
+    student = given.canonical_name(settings.student)
+    names = {"distiller": method.name, "hparam": method.settings, "student": student}
     if settings.task_weight is None:
         names["task_weight"] = method.task_weight
     if method.uses_teacher and not settings.teacher_checkpoint:
@@ -84,9 +82,8 @@ def build_pair(settings: Options, data, teacher):
 def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
     """Trains what the settings say and returns the finished run's folder."""
     data = dataloader.prepare(**settings.data())
-    teacher = None
+    teacher, seed = None, settings.fresh_teacher_seed
     if settings.uses_teacher:
-        seed = settings.fresh_teacher_seed
         teacher = build_net(settings.net("teacher"), settings, data, seed)
     # What is wrong shows here, before anything is written or trained for hours.
     student, teacher, method = build_pair(settings, data, teacher)
@@ -94,12 +91,14 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
     is_teacher_first = settings.uses_teacher and not is_ready
     if is_teacher_first:
         settings.for_teacher().rates(data.steps_per_epoch)
+    phases = method.phases()
+    plan = cache_plan.plan(settings, data, method, student, teacher)
     if role == "student":
-        option_flags.print_notes(settings, method.phases(), data.augmentation)
+        option_flags.print_notes(settings, phases, data.augmentation)
         nets_notes = given.notes(teacher=teacher, student=student)
-        for note in (*data.dataset.notes, *nets_notes):
+        for note in (*data.dataset.notes, *nets_notes, *plan.notes):
             print(f"note: {note}")
-    settings = settings.without_unused(method.phases(), data.augmentation)
+    settings = settings.without_unused(phases, data.augmentation, plan.is_used)
     recipe = settings.recipe(data.steps_per_epoch, student)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
     folder = RunFolder(settings.train_dir or settings.default_train_dir())
@@ -113,6 +112,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
             path = train(settings.for_teacher(), role="teacher", wait=True).student
             teacher = build_net(given.of_file(path), settings, data, seed)
             student, teacher, method = build_pair(settings, data, teacher)
+        cache = open_cache(plan, settings, data, teacher, recipe, folder.checkpoints)
         evaluator = evaluation.Evaluator(
             data.splits, dataloader.eval_batches, student.mean, student.std
         )
@@ -121,7 +121,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
             teacher=teacher,
             method=method,
             recipe=recipe,
-            batches=data.batches,
+            batches=cache.batches,
             evaluate=evaluator.accuracies,
             checkpoints=folder.checkpoints,
             observers=(

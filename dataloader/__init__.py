@@ -2,7 +2,7 @@
 
 from dataloader.augmentation import Augmentation
 from dataloader.dataset import Dataset, Split
-from dataloader.pipeline import eval_batches, train_batches
+from dataloader.pipeline import eval_batches, train_batches, version_batches
 from dataloader.registry import load, names
 from dataloader.subset import balanced_subset, split_validation
 from dataloader.training_data import TrainingData, prepare
@@ -19,4 +19,5 @@ __all__ = [
     "prepare",
     "split_validation",
     "train_batches",
+    "version_batches",
 ]

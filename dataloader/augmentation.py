@@ -82,6 +82,19 @@ class Augmentation:
         """
         return bool(self.mixup or self.cutmix)
 
+    def version(self, epoch):
+        """Which version of each image an epoch shows: all that `draw` needs to know.
+
+        Args:
+            epoch: from 0; integer, or integer tensor.
+
+        Returns:
+            The epoch, modulo the period if there is one; 0 if no image varies.
+        """
+        if not self.varies:
+            return 0 * epoch
+        return epoch % self.period if self.period else epoch
+
     def check_fits(self, image_shape, batch_size: int) -> None:
         """Raises ValueError if images (H, W, C) or a batch cannot be changed so."""
         height, width, channels = image_shape

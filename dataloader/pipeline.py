@@ -55,42 +55,95 @@ def train_batches(
         ValueError: an argument is out of range.
     """
     _check_batch_size(batch_size, split, most=len(split))
-    shape = split.image_shape
-    augmentation.check_fits(shape, batch_size)
+    augmentation.check_fits(split.image_shape, batch_size)
     alphas = {"mixup": augmentation.mixup, "cutmix": augmentation.cutmix}
     steps = len(split) // batch_size
     _check_range("first_epoch", first_epoch, least=0)
     _check_range("num_epochs", num_epochs, least=0)
     _check_range("skip_batches", skip_batches, least=0, most=steps)
-    labels = fetching.on_host(split.labels)
-    cuts_out = bool(split.image_size) and augmentation.crops
 
     def plan_epoch(epoch):
         """Indices and all random numbers of each batch of an epoch."""
-        version = epoch % augmentation.period if augmentation.period else epoch
-        offsets, flips = augmentation_lib.draw(seed, version, len(split))
-        distortions = distortion.draw(augmentation, seed, version, len(split), shape)
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(split)),
             augmentation_lib.stream_seed(seed, epoch, _ORDER),
             alg="philox",
         )
         order = tf.reshape(order[: steps * batch_size], [steps, batch_size])
-        plan = {
-            "index": order,
-            "offsets": tf.gather(offsets, order),
-            "flips": tf.gather(flips, order),
-            "distortions": tf.nest.map_structure(
-                lambda rows: tf.gather(rows, order), distortions
-            ),
-        }
-        if cuts_out:
-            plan["seed"] = resizing.seeds(seed, version, order)
-        return tf.data.Dataset.from_tensor_slices(plan)
+        version = augmentation.version(epoch)
+        return _plans(split, order, augmentation, seed, version)
 
     def mixtures_of_epoch(epoch):
-        mixtures = mixing.draw(seed, epoch, steps, *shape[:2], **alphas)
+        mixtures = mixing.draw(seed, epoch, steps, *split.image_shape[:2], **alphas)
         return tf.data.Dataset.from_tensor_slices(mixtures)
+
+    epochs = tf.data.Dataset.range(first_epoch, first_epoch + num_epochs)
+    plans = epochs.flat_map(plan_epoch).skip(skip_batches)  # touches no image
+    batches = _augmented(plans, split, batch_size, augmentation)
+    if augmentation.mixes:
+        mixtures = epochs.flat_map(mixtures_of_epoch).skip(skip_batches)
+        mix = functools.partial(mixing.mix, **alphas)
+        batches = tf.data.Dataset.zip(batches, mixtures).map(mix, **fetching.PARALLEL)
+    return _finish(batches)
+
+
+def version_batches(
+    split: Split,
+    *,
+    batch_size: int,
+    version: int,
+    seed: int,
+    augmentation: Augmentation,
+) -> tf.data.Dataset:
+    """All images in order, as `train_batches` shows them in one version's epochs.
+
+    The last batch is filled up with copies of the last image. Images are not mixed,
+    which belongs to a batch.
+
+    Args:
+        split: the training examples.
+        batch_size: B, at most len(split).
+        version: what `augmentation.version` says of the epoch.
+        seed: as for `train_batches`.
+        augmentation: the same.
+
+    Returns:
+        Dataset of dicts: image, uint8 [B, H, W, C]; label, int32 [B]; index,
+        int32 [B]. All shapes static, the images equal to the bit.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    _check_batch_size(batch_size, split, most=len(split))
+    _check_range("version", version, least=0)
+    steps = -(-len(split) // batch_size)
+    order = tf.reshape(tf.range(steps * batch_size), [steps, batch_size])
+    order = tf.minimum(order, len(split) - 1)
+    plans = _plans(split, order, augmentation, seed, version)
+    return _finish(_augmented(plans, split, batch_size, augmentation))
+
+
+def _plans(split, order, augmentation, seed, version):
+    """What happens to the images `order`, int32 [batches, B], in a version."""
+    shape = split.image_shape
+    offsets, flips = augmentation_lib.draw(seed, version, len(split))
+    distortions = distortion.draw(augmentation, seed, version, len(split), shape)
+    plan = {
+        "index": order,
+        "offsets": tf.gather(offsets, order),
+        "flips": tf.gather(flips, order),
+        "distortions": tf.nest.map_structure(
+            lambda rows: tf.gather(rows, order), distortions
+        ),
+    }
+    if _cuts_out(split, augmentation):
+        plan["seed"] = resizing.seeds(seed, version, order)
+    return tf.data.Dataset.from_tensor_slices(plan)
+
+
+def _augmented(plans, split, batch_size, augmentation):
+    """The planned batches: image, label, index."""
+    labels = fetching.on_host(split.labels)
 
     def crop(plan, height, width):
         return resizing.random_region(resizing.draw(plan["seed"]), height, width)
@@ -109,15 +162,12 @@ def train_batches(
         image = distortion.apply(augmentation, image, plan["distortions"])
         return {"image": image, "label": tf.gather(labels, index), "index": index}
 
-    epochs = tf.data.Dataset.range(first_epoch, first_epoch + num_epochs)
-    plans = epochs.flat_map(plan_epoch).skip(skip_batches)  # touches no image
-    crop = crop if cuts_out else None
-    batches = fetching.batches(plans, split, batch_size, make_batch, crop)
-    if augmentation.mixes:
-        mixtures = epochs.flat_map(mixtures_of_epoch).skip(skip_batches)
-        mix = functools.partial(mixing.mix, **alphas)
-        batches = tf.data.Dataset.zip(batches, mixtures).map(mix, **fetching.PARALLEL)
-    return _finish(batches)
+    crop = crop if _cuts_out(split, augmentation) else None
+    return fetching.batches(plans, split, batch_size, make_batch, crop)
+
+
+def _cuts_out(split, augmentation) -> bool:
+    return bool(split.image_size) and augmentation.crops
 
 
 def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from dataloader import registry, subset
 from dataloader.augmentation import Augmentation
 from dataloader.dataset import Dataset, Split
-from dataloader.pipeline import train_batches
+from dataloader.pipeline import train_batches, version_batches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +69,19 @@ class TrainingData:
             first_epoch=first_epoch,
             num_epochs=num_epochs,
             skip_batches=skip_batches,
+            seed=self.seed,
+            augmentation=self.augmentation,
+        )
+
+    def version(self, number: int) -> tf.data.Dataset:
+        """All training images in order, as epochs of one version show them.
+
+        See `pipeline.version_batches`.
+        """
+        return version_batches(
+            self.train,
+            batch_size=self.batch_size,
+            version=number,
             seed=self.seed,
             augmentation=self.augmentation,
         )

@@ -4,6 +4,12 @@ import dataclasses
 
 from op_utils.option import option
 
+ONLY_WITH_CACHE = (
+    "teacher_cache_taps",
+    "teacher_cache_dir",
+    "teacher_cache_precision",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class CacheOptions:

@@ -9,6 +9,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from op_utils import user_code
+from op_utils.cache_options import ONLY_WITH_CACHE
 from op_utils.data_options import (
     ONLY_WITH_CROPS,
     ONLY_WITH_FOLDERS,
@@ -17,7 +18,7 @@ from op_utils.data_options import (
 from op_utils.net_options import FILES, TEACHER_MODEL
 from op_utils.options import ONLY_WITH_INIT, ONLY_WITH_TEACHER, Options
 
-_PATHS = ("train_dir", "data_dir", *FILES, "teacher")
+_PATHS = ("train_dir", "data_dir", "teacher_cache_dir", *FILES, "teacher")
 
 
 class _FloatTupleParser(flags.ArgumentParser):
@@ -155,6 +156,7 @@ def print_notes(options: Options, phases: Sequence, augmentation) -> None:
 
     if not options.uses_teacher:
         names = ("teacher", "teacher_checkpoint", *TEACHER_MODEL, *ONLY_WITH_TEACHER)
+        names += ("teacher_cache", *ONLY_WITH_CACHE)
         note(names, f"--distiller={options.distiller}")
     elif options.has_trained_teacher:
         is_file = options.teacher_checkpoint
@@ -165,6 +167,8 @@ def print_notes(options: Options, phases: Sequence, augmentation) -> None:
     elif any(phase.trains_teacher for phase in phases):
         reason = f"--distiller={options.distiller}: its teacher starts with the student"
         note(ONLY_WITH_TEACHER, reason)
+    if options.uses_teacher and not options.teacher_cache:
+        note(ONLY_WITH_CACHE, "--teacher_cache=false")
     if not any(phase.length == "init" for phase in phases):
         note(ONLY_WITH_INIT, f"--distiller={options.distiller}: it has one phase")
     if options.schedule != "step":

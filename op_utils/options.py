@@ -6,7 +6,7 @@ import json
 import pathlib
 import re
 
-from op_utils.cache_options import CacheOptions
+from op_utils.cache_options import ONLY_WITH_CACHE, CacheOptions
 from op_utils.data_options import ONLY_WITH_CROPS, ONLY_WITH_VARIATION, DataOptions
 from op_utils.net_options import FILES, TEACHER_MODEL, NetOptions
 from op_utils.option import (
@@ -208,16 +208,19 @@ class Options(NetOptions, DataOptions, CacheOptions):
     def without_teacher(self) -> "Options":
         """The same settings with those of a teacher left out."""
         names = (*ONLY_WITH_TEACHER, "teacher_checkpoint", *TEACHER_MODEL)
+        names += ("teacher_cache", *ONLY_WITH_CACHE)
         return dataclasses.replace(self, **_defaults(*names), teacher="")
 
-    def without_unused(self, phases, augmentation) -> "Options":
+    def without_unused(self, phases, augmentation, is_cached=True) -> "Options":
         """The same settings with those left out that decide nothing in this run.
 
         Args:
             phases: the method's.
             augmentation: a `dataloader.Augmentation`, what is done to the images.
+            is_cached: whether a phase takes anything from the teacher cache.
         """
         unused = () if augmentation.crops else ONLY_WITH_CROPS
+        unused += () if is_cached else ("teacher_cache_precision",)
         unused += () if augmentation.varies else ONLY_WITH_VARIATION
         if not any(phase.length == "init" for phase in phases):
             unused += ONLY_WITH_INIT

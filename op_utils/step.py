@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from op_utils import mixed_labels
+from op_utils import kept_output, mixed_labels
 
 
 def cast_output(output):
@@ -91,7 +91,8 @@ class Step:
         Args:
             batch: `image` float32 normalised, `label`, `index`, `epoch`, `progress`,
                 `seed`, as the methods see it; of mixed images `other_label` and
-                `label_share`, too.
+                `label_share`, too; `kept_output.KEY`, where the teacher's output was
+                computed before, which then is not asked for it.
             rate: learning rate.
 
         Returns:
@@ -103,14 +104,15 @@ class Step:
             ValueError: the images are mixed, and the method needs their labels.
         """
         mixed_labels.check_can_read(self.method, batch)
+        batch, kept = kept_output.split(batch)
         batch = {**batch, **self.method.draw(batch)}
-        gradients, metrics = self._compiled(batch)
+        gradients, metrics = self._compiled(batch, kept)
         self.optimizer.apply(gradients, rate)
         return metrics
 
-    def _gradients(self, batch):
+    def _gradients(self, batch, kept):
         phase = self.phase
-        teacher_output = self._frozen_teacher(batch)
+        teacher_output = self._frozen_teacher(batch, kept)
         with tf.GradientTape(persistent=phase.combine is not None) as tape:
             if phase.trains_teacher:
                 teacher_output = cast_output(
@@ -141,10 +143,13 @@ class Step:
         metrics["gradient_norm"] = self.optimizer.unscale(norm)
         return gradients, metrics
 
-    def _frozen_teacher(self, batch):
+    def _frozen_teacher(self, batch, kept):
         if self.teacher is None or self.phase.trains_teacher:
             return None
-        output = self.method.teacher_forward(self.teacher, self.student, batch)
+        if kept:
+            output = kept_output.restored(self.teacher, kept)
+        else:
+            output = self.method.teacher_forward(self.teacher, self.student, batch)
         return stop_gradient(cast_output(output))
 
     def _student(self, batch, teacher_output):

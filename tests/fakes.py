@@ -64,8 +64,8 @@ def output(maps=None, logits=None) -> Output:
 class Net(keras.Model):
     """A stem and stages of convolution, batch norm and ReLU, with the usual taps."""
 
-    def __init__(self, widths=(4, 6, 8), strides=(1, 2, 2), seed=0):
-        super().__init__(dtype="float32")
+    def __init__(self, widths=(4, 6, 8), strides=(1, 2, 2), seed=0, name=None):
+        super().__init__(dtype="float32", name=name)
         self.strides = strides
         self.stem = self._conv(widths[0], 1, seed)
         self.convs = tuple(

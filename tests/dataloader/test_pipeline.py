@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import numpy as np
@@ -8,6 +9,8 @@ import dataloader
 from dataloader import augmentation as augmentation_lib
 from dataloader import cutout, mixing, randaugment
 from dataloader.augmentation import Augmentation
+from dataloader.dataset import Split
+from dataloader.encoded import ImageFiles
 from tests.dataloader.same import assert_same, by_index
 
 PLAIN = Augmentation(crops=False, flips=False)
@@ -261,3 +264,67 @@ def test_evaluation_arguments_out_of_range():
         dataloader.eval_batches(SPLIT, 0)
     with pytest.raises(ValueError, match="split is empty"):
         dataloader.eval_batches(SPLIT.take(np.zeros(0, int)), 8)
+
+
+class Files(ImageFiles):
+    """Images that are read one by one, though they are all in memory."""
+
+    def reader(self):
+        images = tf.constant([tf.io.encode_png(x).numpy() for x in SPLIT.images[:20]])
+        return lambda index: images[index]
+
+
+STREAMED = Split(Files(np.zeros(20, "S1"), (8, 6, 3)), SPLIT.labels[:20])
+
+
+@pytest.mark.parametrize(
+    ("split", "options"),
+    [
+        (SPLIT, {"period": 2, "randaugment": 1, "cutout": 3, "mean": MEAN}),
+        (SPLIT, {"crops": False}),
+        (SPLIT, {"crops": False, "flips": False, "period": 2}),
+        (STREAMED, {"cutout": 3}),
+        (dataclasses.replace(STREAMED, image_size=5), {}),
+    ],
+)
+def test_a_version_in_order_has_the_pixels_of_its_epochs(split, options):
+    arguments = {"seed": 3, "augmentation": Augmentation(**options)}
+    epoch = 3
+    shown = by_index(batches(split, first_epoch=epoch, **arguments))
+    version = arguments["augmentation"].version(epoch)
+    dataset = dataloader.version_batches(
+        split, batch_size=8, version=version, **arguments
+    )
+    found = list(dataset.as_numpy_iterator())
+    index = order(found)
+    steps = -(-len(split) // 8)
+    last = len(split) - 1
+    np.testing.assert_array_equal(index, np.minimum(np.arange(8 * steps), last))
+    images = np.concatenate([batch["image"] for batch in found])
+    labels = np.concatenate([batch["label"] for batch in found])
+    np.testing.assert_array_equal(labels, split.labels[index])
+    assert len(shown) == len(split) // 8 * 8
+    for position, image in shown.items():
+        np.testing.assert_array_equal(images[position], image)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"period": 3}, [0, 1, 2, 0, 1]),
+        ({}, [0, 1, 2, 3, 4]),
+        ({"period": 3, "crops": False, "flips": False}, [0, 0, 0, 0, 0]),
+        ({"period": 3, "crops": False, "flips": False, "cutout": 2}, [0, 1, 2, 0, 1]),
+    ],
+)
+def test_the_version_of_an_epoch(options, expected):
+    version = Augmentation(**options).version
+    assert [version(epoch) for epoch in range(5)] == expected
+    np.testing.assert_array_equal(version(tf.range(5, dtype=tf.int64)), expected)
+
+
+def test_a_version_is_no_negative_number():
+    with pytest.raises(ValueError, match=r">= 0\. Received: version=-1"):
+        dataloader.version_batches(
+            SPLIT, batch_size=8, version=-1, seed=0, augmentation=Augmentation()
+        )

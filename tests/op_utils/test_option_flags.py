@@ -148,6 +148,15 @@ option_flags.print_notes(settings, phases, augmentation)
         ),
         (["--merge_valid", "--skip_bad_images", "--dataset=folder:a"], []),
         (["--cache_gib=1", "--dataset=cifar10"], []),
+        (["--teacher_cache", "--teacher_cache_taps", "--teacher_cache_dir=a"], []),
+        (
+            ["--teacher_cache_taps", "--teacher_cache_precision=float16"],
+            ["teacher_cache_taps", "teacher_cache_precision"],
+        ),
+        (
+            ["--teacher_cache", "--teacher_cache_taps", "--distiller=none"],
+            ["teacher_cache", "teacher_cache_taps"],
+        ),
         (
             [
                 *("--augmentation_period=2", "--pad_mode=zero", "--cutout=2"),

@@ -52,6 +52,7 @@ RANGES = {
     "momentum": ((0.0, 0.9), (-0.1, 1.0, NAN, INF)),
     "precision": (("float32", "mixed_bfloat16", "mixed_float16"), ("", "float16")),
     "seed": ((0, 2**31 - 1), (-1, 2**31)),
+    "teacher_cache_precision": (("float32", "float16", "bfloat16"), ("", "float64")),
     "evaluate_every": ((1, 9), (0, -1)),
     "log_every": ((1, 9), (0, -1)),
     "checkpoint_every": ((1, 9), (0, -1)),
@@ -59,6 +60,7 @@ RANGES = {
 # What a resumed run may change; the teacher's file counts by its content.
 _FREE = ("train_dir", "data_dir", "evaluate_every", "log_every", "checkpoint_every")
 _FREE += ("skip_bad_images", "cache_gib")
+_FREE += ("teacher_cache", "teacher_cache_taps", "teacher_cache_dir")
 FREE = {name: VALUES[name] for name in _FREE}
 OTHERS = {
     name: value
@@ -68,6 +70,7 @@ OTHERS = {
 ALWAYS_VALID = {"dataset", "data_dir", "train_dir", "teacher", "teacher_checkpoint"}
 ALWAYS_VALID |= {"student", "distiller", "hparam", "nesterov", "xla", "imports"}
 ALWAYS_VALID |= {"merge_valid", "skip_bad_images"}
+ALWAYS_VALID |= {"teacher_cache", "teacher_cache_taps", "teacher_cache_dir"}
 ALWAYS_VALID |= {
     f"{r}_{n}" for r in ("teacher", "student") for n in ("taps", "weights")
 }
@@ -128,6 +131,7 @@ UNUSED_UNLESS = {
     "decay_rate": {"schedule": "step"},
     "merge_valid": {"dataset": "folder:cinic"},
     "randaugment_magnitude": {"randaugment": 1},
+    "teacher_cache_precision": {"teacher_cache": True},
 }
 
 
@@ -148,6 +152,7 @@ def test_options_that_decide_something_change_the_folder(name):
         ({"image_size": 32}, {"pad_mode": "reflect"}),
         ({"dataset": "cifar10"}, {"merge_valid": True}),
         ({"randaugment": 0}, {"randaugment_magnitude": 3.0}),
+        ({"teacher_cache": False}, {"teacher_cache_precision": "float16"}),
     ],
 )
 def test_options_that_are_not_used_may_change(others, unused):
@@ -177,6 +182,18 @@ def test_what_a_run_does_not_use_is_left_out(lengths, crops, varies, unused):
     for name in OTHERS:
         source = Options() if name in unused else settings
         assert getattr(used, name) == getattr(source, name), name
+
+
+def test_a_cache_that_no_phase_uses_has_no_precision():
+    settings = Options(teacher_cache=True, teacher_cache_precision="float16")
+    phases = [types.SimpleNamespace(length="train")]
+    augmentation = types.SimpleNamespace(crops=True, varies=True)
+    used, unused = (
+        settings.without_unused(phases, augmentation, is_cached).config()
+        for is_cached in (True, False)
+    )
+    assert used == settings.config() != Options().config()
+    assert unused == Options().config()
 
 
 @pytest.mark.parametrize(
@@ -301,7 +318,7 @@ STUDENTS_OWN = (
     "student student_taps student_scaling student_weights distiller hparam task_weight "
     "data_fraction epochs init_epochs init_learning_rate seed"
 ).split()
-OF_TRAINED_TEACHERS = {"teacher_scaling", "teacher_weights"}
+OF_TRAINED_TEACHERS = {"teacher_scaling", "teacher_weights", "teacher_cache_precision"}
 
 
 def test_the_teachers_training():

@@ -1,0 +1,190 @@
+"""A folder of arrays by (version, name), which several processes may fill at once."""
+
+import collections
+import contextlib
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+
+import filelock
+import numpy as np
+
+from op_utils import array_file, files
+
+# Pieces that are wanted: version -> names.
+Wanted = Mapping[int, frozenset[str]]
+# (version, names) -> batches of rows by name, in order.
+Compute = Callable[[int, frozenset[str]], Iterable[Mapping[str, np.ndarray]]]
+
+
+class CacheFolder:
+    """The arrays of one key.
+
+    Args:
+        path: the folder.
+        shapes: name -> shape of one row.
+        size: N, rows of every array.
+        precision: how they are kept, see `array_file`.
+        log: told what is found and done, a line each.
+    """
+
+    def __init__(
+        self,
+        path: os.PathLike,
+        shapes: Mapping[str, tuple[int, ...]],
+        size: int,
+        precision: str,
+        log: Callable[[str], None] = print,
+    ):
+        self.path, self.shapes, self.size = pathlib.Path(path), dict(shapes), size
+        self.precision, self.log = precision, log
+        self._open: dict[tuple[int, str], np.ndarray] = {}
+
+    def missing(self, wanted: Wanted) -> dict[int, frozenset[str]]:
+        """Opens all arrays that are there; what is not there or is damaged is left."""
+        found = {
+            version: frozenset(n for n in sorted(names) if not self._opens(version, n))
+            for version, names in sorted(wanted.items())
+        }
+        return {version: names for version, names in found.items() if names}
+
+    def fill(self, missing: Wanted, facts: Mapping, compute: Compute) -> None:
+        """Computes and opens the arrays that are missing.
+
+        Args:
+            missing: what `missing` returned.
+            facts: what the key was made of, for people.
+            compute: gives the rows.
+
+        Raises:
+            ValueError: they do not fit on the disk.
+            OSError: the disk cannot be written.
+        """
+        self._announce(missing)
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not (self.path / "key.json").exists():
+            files.write_json(self.path / "key.json", facts)
+        waiting = collections.deque(missing)
+        passed = 0  # in a row, because others work on them
+        while waiting:
+            version = waiting.popleft()
+            # Once around: nothing is left but to wait.
+            with self._locked(version, wait=passed > len(waiting)) as is_locked:
+                if not is_locked:
+                    waiting.append(version)
+                    passed += 1
+                    continue
+                passed = 0
+                self._fill_version(version, missing[version], compute)
+
+    def rows(self, version: int, name: str, index: np.ndarray) -> np.ndarray:
+        """Rows of an array that was opened, float32 [len(index), ...]."""
+        rows = np.asarray(self._open[version, name][index])
+        return rows.astype(np.float32, copy=False)
+
+    def errors(self, wanted: Wanted) -> dict[str, tuple[float, float]]:
+        """Name -> the largest absolute and relative error of the arrays as kept."""
+        largest = {}
+        for version, names in wanted.items():
+            for name in sorted(names):
+                found = array_file.errors(self.array(version, name))
+                before = largest.get(name, (0.0, 0.0))
+                largest[name] = tuple(map(max, before, found))
+        return largest
+
+    def array(self, version: int, name: str) -> pathlib.Path:
+        """The file of an array."""
+        return self.path / f"v{version:05d}-{name}.npy"
+
+    def _opens(self, version: int, name: str) -> bool:
+        """Opens an array, if it is there and as it was written."""
+        path = self.array(version, name)
+        try:
+            array = array_file.verified(
+                path, (self.size, *self.shapes[name]), self.precision
+            )
+        except array_file.Damaged as error:
+            self.log(f"teacher cache: {path} is damaged ({error}); computed again")
+            return False
+        if array is not None:
+            self._open[version, name] = array
+        return array is not None
+
+    @contextlib.contextmanager
+    def _locked(self, version: int, wait: bool):
+        """Holds the lock of a version; gives False if another process has it."""
+        lock = filelock.FileLock(self.path / f".v{version:05d}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            if not wait:
+                yield False
+                return
+            self.log(f"teacher cache: waiting for another process in {self.path}")
+            lock.acquire()
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def _fill_version(self, version: int, names: frozenset, compute: Compute) -> None:
+        """Computes what another process has not computed in the meantime."""
+        names = self.missing({version: names}).get(version)
+        if not names:
+            return
+        for leftover in array_file.temporaries(self.path, f"v{version:05d}-"):
+            leftover.unlink(missing_ok=True)  # whoever wrote it has lost the lock
+        left = self.size
+        with contextlib.ExitStack() as stack:
+            writers = {
+                name: stack.enter_context(
+                    array_file.ArrayWriter(
+                        self.array(version, name),
+                        (self.size, *self.shapes[name]),
+                        self.precision,
+                    )
+                )
+                for name in sorted(names)
+            }
+            for batch in compute(version, names):
+                for name, writer in writers.items():
+                    writer.append(batch[name][:left])  # the last batch is filled up
+                left -= min(left, len(batch[name]))
+        if self.missing({version: names}):
+            raise OSError(f"{self.path} does not keep what is written to it")
+
+    def _announce(self, missing: Wanted) -> None:
+        names = sorted(set().union(*missing.values()))
+        needed = self.size * sum(
+            array_file.row_bytes(self.shapes[name], self.precision)
+            for of_version in missing.values()
+            for name in of_version
+        )
+        versions = f"{len(missing)} version{'s' if len(missing) > 1 else ''}"
+        self.log(
+            f"teacher cache: {self.size:,} images x {versions} of {', '.join(names)}: "
+            f"{_size(needed)} in {self.path}"
+        )
+        free = shutil.disk_usage(_existing(self.path)).free
+        if needed > free:
+            raise ValueError(
+                f"the teacher cache does not fit on the disk. Expected {_size(needed)} "
+                f"free in {self.path}: a smaller --augmentation_period, "
+                "--teacher_cache_precision=float16 or another --teacher_cache_dir may "
+                f"help. Received: {_size(free)} free."
+            )
+
+
+def _existing(path: pathlib.Path) -> pathlib.Path:
+    path = path.absolute()
+    return next(p for p in (path, *path.parents) if p.exists())
+
+
+def _size(count: float) -> str:
+    """Bytes in words."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} GiB"

@@ -1,0 +1,100 @@
+"""What a teacher's kept outputs depend on, to the last bit."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import platform
+
+import numpy as np
+import tensorflow as tf
+
+from op_utils import computation, report
+
+FORMAT = 1
+
+
+def facts(data, teacher, function, mean, std, precision: str) -> dict:
+    """All that decides the arrays; JSON values.
+
+    The augmentation's period is none of it: it says which versions of an image an epoch
+    shows, not what they look like.
+
+    Args:
+        data: a `dataloader.TrainingData`.
+        teacher: the net.
+        function: its concrete forward function, with all that it gives.
+        mean: per channel, what the images are normalised by.
+        std: the same.
+        precision: of the arrays.
+    """
+    augmentation = dataclasses.asdict(data.augmentation)
+    del augmentation["period"]
+    first = next(iter(data.version(0)))["image"].numpy()
+    found = {
+        "format": FORMAT,
+        "teacher": {
+            "name": teacher.name,
+            "computation": computation.graph_digest(function),
+            "weights": computation.weights_digest(function, teacher.variables),
+            "precision": teacher.compute_dtype,
+        },
+        "data": data.digest,
+        "indices": _digest(np.asarray(data.indices, np.int64)),
+        "images": len(data.indices),
+        "image_shape": list(data.train.image_shape),
+        "image_size": data.train.image_size,
+        # Should the code of an augmentation change, its pixels tell.
+        "first_images": _digest(first),
+        "augmentation": augmentation,
+        "data_seed": data.seed,
+        "mean": list(map(float, mean)),
+        "std": list(map(float, std)),
+        "batch_size": data.batch_size,  # rounding depends on it
+        "kept_as": precision,
+        "versions": report.versions(),
+        "device": _device(),
+    }
+    return json.loads(json.dumps(found))
+
+
+def of(found: dict) -> str:
+    """A folder's name for these facts."""
+    # Two nets that are called differently may be one net.
+    teacher = {k: v for k, v in found["teacher"].items() if k != "name"}
+    text = json.dumps({**found, "teacher": teacher}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _digest(array: np.ndarray) -> str:
+    text = f"{array.dtype.name}{array.shape}".encode()
+    return hashlib.sha256(text + array.tobytes()).hexdigest()
+
+
+def _device() -> dict:
+    """What computes: another processor, or number of threads, rounds differently."""
+    gpus = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus[:1]]
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    return {
+        "kind": details[0].get("device_name", "GPU") if details else "CPU",
+        "processor": _processor(),
+        "threads": threads or os.environ.get("TF_NUM_INTRAOP_THREADS") or _cores(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # no Linux
+        return platform.processor()
+    models = [line.partition(":")[2] for line in lines if line.startswith("model name")]
+    return models[0].strip() if models else platform.processor()
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,292 @@
+"""Training batches that bring the teacher's outputs along, computed once for all runs.
+
+What a training image looks like is a function of (data seed, version, index), so the
+teacher's outputs for a version are arrays; every run that shares teacher and images
+shares them.
+"""
+
+import functools
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from op_utils import cache_key, kept_output
+from op_utils import step as step_lib
+from op_utils.cache_folder import CacheFolder, Wanted
+from op_utils.cache_plan import CachePlan
+from op_utils.kept_output import EMBEDDING, LOGITS
+
+_COMPARED = 3  # batches of the live teacher
+_PARALLEL = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+
+
+class TeacherCache:
+    """The kept outputs that one run needs.
+
+    Args:
+        plan: what each phase takes.
+        lengths: epochs of each phase.
+        data: a `dataloader.TrainingData`.
+        teacher: the net.
+        mean, std: per channel, what the run normalises images by.
+        directory: where all caches are.
+        precision: how outputs are kept, see `array_file`.
+        log: told what is found and done, a line each.
+    """
+
+    def __init__(
+        self,
+        plan: CachePlan,
+        lengths: Sequence[int],
+        data,
+        teacher,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        directory: str,
+        precision: str,
+        log: Callable[[str], None] = print,
+    ):
+        self.plan, self.data, self.teacher, self.log = plan, data, teacher, log
+        ends = np.cumsum(lengths).tolist()
+        self._phases = [
+            range(end - length, end) for end, length in zip(ends, lengths, strict=True)
+        ]
+        self._forward = forward_function(teacher, mean, std, data)
+        shapes = {
+            name: tuple(output.shape[1:])
+            for name, output in self._forward.structured_outputs.items()
+        }
+        self._facts = cache_key.facts(
+            data, teacher, self._forward, mean, std, precision
+        )
+        self.folder = CacheFolder(
+            pathlib.Path(directory) / cache_key.of(self._facts),
+            shapes,
+            len(data.train),
+            precision,
+            log,
+        )
+        self._fed: dict[int, tuple[str, ...]] = {}  # phase -> names
+
+    def fill(self, phase: int = 0, epochs_done: int = 0) -> None:
+        """Computes what is missing for the rest of the run.
+
+        Args:
+            phase: the index of the phase that the run is in.
+            epochs_done: whole epochs of it that lie behind.
+
+        Raises:
+            ValueError: it does not fit on the disk.
+            OSError: the disk cannot be written.
+        """
+        left = {
+            i: epochs[epochs_done if i == phase else 0 :]
+            for i, epochs in enumerate(self._phases)
+            if i >= phase and self.plan.outputs[i]
+        }
+        left = {i: epochs for i, epochs in left.items() if epochs}
+        wanted: Wanted = {}
+        for i, epochs in left.items():
+            names = self._kept_names(i)
+            for version in map(self.data.augmentation.version, epochs):
+                wanted[version] = wanted.get(version, frozenset()) | names
+        if not wanted:
+            return
+        missing = self.folder.missing(wanted)
+        if missing:
+            steps = -(-len(self.data.train) // self.data.batch_size)
+            with _bar(steps * len(missing)) as bar:
+                compute = functools.partial(self._compute, bar)
+                self.folder.fill(missing, self._facts, compute)
+        else:
+            self.log(f"teacher cache: all that is needed is in {self.folder.path}")
+        head = self._head_gives_logits(next(iter(wanted)))
+        self._fed = {i: self._fed_names(i, head) for i in left}
+        if missing:
+            self._tell_errors(wanted)
+            self._compare([epochs[0] for epochs in left.values()])
+
+    def batches(
+        self, first_epoch: int, num_epochs: int, skip_batches: int
+    ) -> tf.data.Dataset:
+        """`data.batches`, with `kept_output.KEY` where the phase takes it from here."""
+        batches = self.data.batches(first_epoch, num_epochs, skip_batches)
+        names = next(
+            (
+                self._fed.get(i, ())
+                for i, epochs in enumerate(self._phases)
+                if first_epoch in epochs
+            ),
+            (),
+        )
+        if not names:
+            return batches
+        per_epoch = self.data.steps_per_epoch
+
+        def add(number, batch):
+            epoch = first_epoch + (skip_batches + number) // per_epoch
+            version = self.data.augmentation.version(epoch)
+            rows = tf.numpy_function(
+                functools.partial(self._rows, names),
+                [version, batch["index"]],
+                [tf.float32] * len(names),
+                stateful=False,
+            )
+            kept = {
+                name: tf.ensure_shape(
+                    array, [self.data.batch_size, *self.folder.shapes[name]]
+                )
+                for name, array in zip(names, rows, strict=True)
+            }
+            return {**batch, kept_output.KEY: kept}
+
+        batches = batches.enumerate().map(add, **_PARALLEL)
+        return batches.prefetch(tf.data.AUTOTUNE)
+
+    def _kept_names(self, phase: int) -> frozenset[str]:
+        """What is written: logits and embedding always."""
+        always = {LOGITS, EMBEDDING} & self.folder.shapes.keys()
+        return self.plan.outputs[phase] | always
+
+    def _fed_names(self, phase: int, head: bool) -> tuple[str, ...]:
+        """What batches bring along: taps, and what gives the logits."""
+        taps = self.plan.outputs[phase] - {LOGITS}
+        return tuple(sorted(taps | {EMBEDDING if head else LOGITS}))
+
+    def _rows(self, names, version, index):
+        return [self.folder.rows(int(version), name, index) for name in names]
+
+    def _compute(self, bar, version: int, names: frozenset):
+        """The outputs of all images of a version, batch by batch."""
+        outputs = self._outputs(names)
+        for batch in self.data.version(version):
+            yield {n: x.numpy() for n, x in outputs(batch["image"]).items()}
+            bar.update()
+
+    @functools.cache  # noqa: B019, a run has one cache
+    def _outputs(self, names: frozenset):
+        """The forward function, without what is not asked for."""
+
+        @tf.function(autograph=False)
+        def outputs(images):
+            found = self._forward(images)
+            return {name: found[name] for name in sorted(names)}
+
+        return outputs
+
+    def _head_gives_logits(self, version: int) -> bool:
+        """Whether the head makes the kept logits of the kept embedding, to the bit.
+
+        The first batch tells. It does not where the net has no such head, or the
+        embedding lost bits when it was kept.
+        """
+        head = getattr(self.teacher, "head", None)
+        if head is None or EMBEDDING not in self.folder.shapes:
+            return False
+        index = np.arange(self.data.batch_size)
+        kept = {EMBEDDING: tf.constant(self.folder.rows(version, EMBEDDING, index))}
+        try:
+            logits = _restored(self.teacher)(kept)[LOGITS]
+        except ValueError:  # a tap of another size that a user calls the embedding
+            return False
+        return np.array_equal(logits, self.folder.rows(version, LOGITS, index))
+
+    def _tell_errors(self, wanted: Wanted) -> None:
+        if self.folder.precision == "float32":
+            return
+        for name, (absolute, relative) in self.folder.errors(wanted).items():
+            self.log(
+                f"teacher cache: {name} as {self.folder.precision} is wrong by at most "
+                f"{absolute:.2g}, or {100 * relative:.2g} % of a number"
+            )
+
+    def _compare(self, epochs: Sequence[int]) -> None:
+        """Asks the teacher for shuffled batches of these epochs; tells what differs.
+
+        That a row's place in a batch changes no bit was measured, not proved.
+        """
+        gaps, restored = {}, _restored(self.teacher)
+        for epoch in epochs:
+            for batch in self.batches(epoch, 1, 0).take(_COMPARED):
+                live = self._forward(batch["image"])
+                for name, kept in restored(batch[kept_output.KEY]).items():
+                    gap = float(tf.reduce_max(tf.abs(live[name] - kept)))
+                    gaps[name] = max(gaps.get(name, 0.0), gap)
+        shown = [f"{name} by up to {gap:.2g}" for name, gap in gaps.items() if gap]
+        if shown:
+            self.log(
+                "teacher cache: a run with it is not equal to one without it to the "
+                f"last bit, because outputs differ: {', '.join(shown)}"
+            )
+
+
+def open_cache(plan: CachePlan, settings, data, teacher, recipe, checkpoints):
+    """The cache of a run, filled for what is left of it.
+
+    Args:
+        plan: what each phase takes.
+        settings: the `options.Options`.
+        data: a `dataloader.TrainingData`.
+        teacher: the net.
+        recipe: the run's `recipe.Recipe`.
+        checkpoints: the run's `checkpoint.Checkpoints`, which say how far it is.
+
+    Returns:
+        What gives the training batches: a `TeacherCache`, or the data themselves if
+        nothing is taken from a cache.
+    """
+    if not plan.is_used:
+        return data
+    per_epoch = recipe.steps_per_epoch
+    cache = TeacherCache(
+        plan,
+        [len(recipe.rates[length]) // per_epoch for length in plan.lengths],
+        data,
+        teacher,
+        mean=recipe.mean,
+        std=recipe.std,
+        directory=settings.teacher_cache_dir,
+        precision=settings.teacher_cache_precision,
+    )
+    found = checkpoints.newest(lambda text: None)  # the training tells of damage
+    position = found[1] if found else {"phase": 0, "step": 0}
+    cache.fill(position["phase"], position["step"] // per_epoch)
+    return cache
+
+
+def forward_function(teacher, mean, std, data):
+    """The teacher's outputs for uint8 images, by name; as `step.Step` asks for them."""
+
+    @tf.function(autograph=False)
+    def forward(images):
+        images = step_lib.normalise(images, mean, std)
+        output = step_lib.cast_output(teacher(images, training=False, with_taps=True))
+        return {LOGITS: output.logits, **output.taps}
+
+    shape = [data.batch_size, *data.train.image_shape]
+    return forward.get_concrete_function(tf.TensorSpec(shape, tf.uint8))
+
+
+def _restored(teacher):
+    """Kept outputs, with the logits, by name; compiled, as in a step."""
+
+    @tf.function(autograph=False)
+    def restored(kept):
+        output = step_lib.cast_output(kept_output.restored(teacher, kept))
+        return {LOGITS: output.logits, **output.taps}
+
+    return restored
+
+
+def _bar(total: int):
+    return tqdm.tqdm(
+        total=total,
+        desc="teacher cache",
+        unit="batches",
+        disable=None,  # unless there is a terminal
+        dynamic_ncols=True,
+    )

@@ -1,0 +1,116 @@
+"""The teacher cache by the command line: two at once, kills, half precision."""
+
+import json
+import os
+import re
+import signal
+import time
+
+import pytest
+
+import commands
+from test_resume import assert_same, final_state
+
+TRAIN = "train_w_distill.py"
+
+
+def command(teacher, folder, *flags, train_dir="run"):
+    return commands.Command(
+        TRAIN,
+        "--student=resnet8",
+        "--data_fraction=0.3",
+        "--batch_size=20",
+        "--epochs=2",
+        "--init_epochs=1",
+        "--cutout=2",  # without it digits do not vary
+        f"--teacher_checkpoint={teacher}",
+        f"--train_dir={train_dir}",
+        *flags,
+        cwd=folder,
+    )
+
+
+def test_phases_that_need_taps_go_on_without_the_cache(teacher, tmp_path):
+    flags = "--distiller=FitNet", "--teacher_cache", "--teacher_cache_precision=float16"
+    finished = command(teacher, tmp_path, *flags).wait()
+    assert finished.code == 0, finished.err
+    notes = re.findall(r"note: --teacher_cache .*", finished.out)
+    assert len(notes) == 1 and "phase hint of --distiller=FitNet" in notes[0]
+    assert "434 images x 2 versions of embedding, logits" in finished.out
+    assert "logits as float16 is wrong by at most" in finished.out
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert config["teacher_cache_precision"] == "float16"
+    arrays = sorted(p.name for p in tmp_path.glob("runs/teacher_cache/*/v*-*.npy"))
+    assert arrays == [
+        f"v0000{version}-{name}.npy"
+        for version in (1, 2)  # the epochs after the hint
+        for name in ("embedding", "logits")
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "flags",
+    [
+        (),
+        ("--augmentation_period=1",),
+        ("--precision=mixed_bfloat16",),
+        ("--distiller=AT", "--teacher_cache_taps"),
+        ("--distiller=FitNet+RKD", "--teacher_cache_taps"),
+        ("--distiller=BSS",),
+        ("--distiller=CRD", "--hparam=num_negatives=100", "--batch_size=8"),
+    ],
+    ids=" ".join,
+)
+def test_two_at_once_are_equal_to_the_run_without(flags, teacher, tmp_path):
+    alone = command(teacher, tmp_path, *flags, train_dir="alone")
+    finished = alone.wait()
+    assert finished.code == 0, finished.err
+    (tmp_path / "alone").rename(tmp_path / "run")
+    expected = final_state(tmp_path)
+    (tmp_path / "run").rename(tmp_path / "alone")
+    flags = (*flags, "--teacher_cache")
+    pair = [command(teacher, tmp_path, *flags, train_dir=name) for name in "ab"]
+    for name, process in zip("ab", pair, strict=True):
+        finished = process.wait()
+        assert finished.code == 0, finished.err
+        assert "teacher cache: " in finished.out
+        assert "not equal" not in finished.out
+        (tmp_path / name).rename(tmp_path / "run")
+        assert_same(final_state(tmp_path), expected)
+        (tmp_path / "run").rename(tmp_path / name)
+    assert len(list(tmp_path.glob("runs/teacher_cache/*"))) == 1
+
+
+def unfinished(folder):
+    return list(folder.glob("runs/teacher_cache/*/.v*-*.npy"))
+
+
+@pytest.mark.slow
+def test_killed_while_it_is_built(teacher, tmp_path):
+    finished = command(teacher, tmp_path).wait()
+    assert finished.code == 0, finished.err
+    expected = final_state(tmp_path)
+    (tmp_path / "run").rename(tmp_path / "live")
+    for _ in range(3):
+        before = set(unfinished(tmp_path))
+        process = command(teacher, tmp_path, "--teacher_cache")
+        deadline = time.monotonic() + 100
+        while set(unfinished(tmp_path)) <= before:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait().code == -signal.SIGKILL
+    finished = command(teacher, tmp_path, "--teacher_cache").wait()
+    assert finished.code == 0, finished.err
+    assert not unfinished(tmp_path)
+    assert_same(final_state(tmp_path), expected)
+
+
+def test_a_folder_that_cannot_be_is_told_in_one_line(teacher, tmp_path):
+    (tmp_path / "cache").write_text("no folder")
+    flags = "--teacher_cache", "--teacher_cache_dir=cache"
+    finished = command(teacher, tmp_path, *flags).wait()
+    assert finished.code == 2
+    [line] = finished.error_lines
+    assert "cache" in line and "Traceback" not in finished.err
