@@ -87,8 +87,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
         teacher = build_net(settings.net("teacher"), settings, data, seed)
     # What is wrong shows here, before anything is written or trained for hours.
     student, teacher, method = build_pair(settings, data, teacher)
-    is_ready = settings.has_trained_teacher or method.trains_teacher
-    is_teacher_first = settings.uses_teacher and not is_ready
+    is_teacher_first = settings.trains_teacher_first(method)
     if is_teacher_first:
         settings.for_teacher().rates(data.steps_per_epoch)
     phases = method.phases()

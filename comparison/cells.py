@@ -147,7 +147,5 @@ def _nets(method: Method, pair: tuple[str, str]) -> dict:
 
 
 def _teacher(settings: Options, spec: distiller.Spec) -> str:
-    is_ready = settings.has_trained_teacher or spec.trains_teacher
-    if is_ready or not settings.uses_teacher:
-        return ""
-    return settings.for_teacher().train_dir
+    is_first = settings.trains_teacher_first(spec)
+    return settings.for_teacher().train_dir if is_first else ""

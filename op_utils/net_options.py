@@ -59,6 +59,15 @@ class NetOptions:
         """Whether the teacher comes with its weights."""
         return bool(self.teacher_checkpoint) or self.teacher_weights not in FRESH
 
+    def trains_teacher_first(self, method) -> bool:
+        """Whether there is a teacher that must be trained before the student.
+
+        Args:
+            method: a `distiller.Spec`, or the method itself.
+        """
+        is_ready = self.has_trained_teacher or method.trains_teacher
+        return self.uses_teacher and not is_ready
+
     def net(self, role: str) -> dict:
         """Keyword arguments of `nets.given.Given` for the teacher or the student."""
         names = ("taps", "scaling", "weights")
