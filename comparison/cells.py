@@ -8,7 +8,7 @@ from collections.abc import Callable
 import distiller
 from comparison import record as record_lib
 from comparison.grid import Grid, Method
-from comparison.record import Record
+from comparison.record import FAILED, Record
 from nets import given, saving
 from op_utils import files
 from op_utils.options import Options
@@ -46,14 +46,16 @@ class Cell:
     def read(self) -> Record:
         """The record with what is there of the run by now.
 
-        Raises:
-            ValueError: the run's folder is damaged or another version's.
+        A folder that is damaged or another version's is a failure: the others count.
         """
-        check_format(self.folder)
-        reason = self.problem
-        if not reason and self.failure.exists():
-            reason = files.read_json(self.failure)["reason"]
-        return record_lib.read(self.record, reason)
+        try:
+            check_format(self.folder)
+            reason = self.problem
+            if not reason and self.failure.exists():
+                reason = files.read_json(self.failure)["reason"]
+            return record_lib.read(self.record, reason)
+        except (OSError, ValueError) as error:
+            return dataclasses.replace(self.record, state=FAILED, reason=str(error))
 
 
 def expand(

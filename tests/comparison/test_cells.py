@@ -113,8 +113,21 @@ def test_a_failure_is_told_until_the_cell_is_finished(tmp_path):
     assert (cell.read().state, cell.read().reason) == (FINISHED, "")
 
 
-def test_another_versions_run_is_refused(tmp_path):
+def test_another_versions_run_is_a_failure(tmp_path):
     (cell,) = expand(make("AT"), tmp_path)
     finish(cell, form=0)
-    with pytest.raises(ValueError, match=r"another version.*format=1.*format=0"):
-        cell.read()
+    record = cell.read()
+    assert record.state == FAILED and record.result is None
+    assert "another version" in record.reason
+    assert record.reason.index("format=1") < record.reason.index("format=0")
+
+
+@pytest.mark.parametrize("name", ["result.json", "metrics.csv"])
+def test_a_damaged_run_is_a_failure(tmp_path, name):
+    (cell,) = expand(make("AT"), tmp_path)
+    finish(cell)
+    (cell.folder.path / name).write_text("{")
+    if name == "metrics.csv":
+        (cell.folder.path / name).unlink()
+    record = cell.read()
+    assert record.state == FAILED and name in record.reason

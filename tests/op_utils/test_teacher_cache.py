@@ -44,7 +44,9 @@ def assert_equal_to_live(found, num_epochs, first_epoch=0, skip=0):
     return batches
 
 
-@pytest.mark.parametrize(("batch_size", "period"), [(8, 2), (16, None)], ids=str)
+@pytest.mark.parametrize(
+    ("batch_size", "period"), [(8, 2), pytest.param(16, None, marks=pytest.mark.slow)]
+)
 def test_batches_bring_what_the_teacher_would_say(batch_size, period, tmp_path):
     lines = []
     data = cached_runs.data(batch_size, period=period)
