@@ -62,6 +62,7 @@ def list_cells(cells) -> None:
 
 def run_cells(cells) -> None:
     """Runs what is not finished."""
+    cells = cells_lib.runs(cells)
     records = [cell.read() for cell in cells]
     waiting = [
         cell
@@ -118,19 +119,23 @@ def main() -> None:
 
     made, grid = search.studies(grid, ranges) if ranges else ([], grid)
     cells = expand(grid) if grid else []
+    if not made:
+        cells_lib.check_any(cells)
     if flags.FLAGS.dry_run:
         for trials in run_search(made, expand, lambda cells: None):
             cells += trials
-        list_cells(cells[shard])
+        list_cells(cells_lib.runs(cells)[shard])
         return
     run = (lambda cells: None) if flags.FLAGS.report_only else run_cells
     output.mkdir(parents=True, exist_ok=True)
     try:
-        run(cells[shard])
+        run(cells_lib.runs(cells)[shard])
         for trials in run_search(made, expand, run):
             cells += trials
     finally:
-        records = write_report(cells, output)
+        # A search may propose the same again.
+        places = {cell.record: cell for cell in cells}
+        records = write_report(places.values(), output)
     failed = [record for record in records if record.state == FAILED]
     if failed and not flags.FLAGS.report_only:
         sys.exit(f"error: {len(failed)} of {len(records)} runs failed: see the report")

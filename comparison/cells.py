@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import distiller
 from comparison import record as record_lib
@@ -61,7 +61,10 @@ class Cell:
 def expand(
     grid: Grid, settings: Options, given_names, canonical: Callable, output
 ) -> list[Cell]:
-    """The cells of a grid, each once: what is the same run is the same cell.
+    """The cells of a grid, one for each place in it.
+
+    The student alone, for one, is in one place for all its teachers. Two places may be
+    one run, where what is varied makes no difference to it.
 
     Args:
         grid: what is compared.
@@ -71,9 +74,6 @@ def expand(
         canonical: settings -> the same with one spelling of every name; ValueError if
             there can be no such run.
         output: folder of the grid.
-
-    Raises:
-        ValueError: there is no cell that can be run; the first one's reason.
     """
     cells = {}
     for method, pair, fraction, seed, varied in grid.cells():
@@ -85,11 +85,23 @@ def expand(
             hparams |= dict(text.split("=", 1) for text in changed)
         own["hparam"] = tuple(f"{name}={value}" for name, value in hparams.items())
         cell = _cell(settings, own, method, pair, varied, canonical, output)
-        cells.setdefault(cell.record.folder, cell)
-    problems = [cell.problem for cell in cells.values()]
-    if all(problems):
-        raise ValueError(problems[0])
+        cells.setdefault(cell.record, cell)
     return list(cells.values())
+
+
+def runs(cells: Sequence[Cell]) -> list[Cell]:
+    """One cell for each run, in their order."""
+    found = {}
+    for cell in cells:
+        found.setdefault(cell.record.folder, cell)
+    return list(found.values())
+
+
+def check_any(cells: Sequence[Cell]) -> None:
+    """Raises ValueError, with the first one's reason, if no cell can be run."""
+    problems = [cell.problem for cell in cells]
+    if problems and all(problems):
+        raise ValueError(problems[0])
 
 
 def check_format(folder: RunFolder) -> None:
@@ -108,7 +120,7 @@ def check_format(folder: RunFolder) -> None:
 def _cell(settings, own, method, pair, varied, canonical, output) -> Cell:
     problem, run = "", None
     try:
-        run = dataclasses.replace(settings, **own, **_nets(method, pair))
+        run = dataclasses.replace(settings, **{**own, **_nets(method, pair)})
         run = canonical(run)
         path = pathlib.Path(run.default_train_dir(str(output / FOLDER)))
         run = dataclasses.replace(run, train_dir=str(path))
@@ -119,8 +131,8 @@ def _cell(settings, own, method, pair, varied, canonical, output) -> Cell:
         path = output / FOLDER / f"impossible-{method.name}-{key}"
     place = Record(
         dataset=own.get("dataset", settings.dataset),
-        teacher=pair[0] if method.spec.uses_teacher else "",
-        student=pair[1],
+        teacher=_name(pair[0]) if method.spec.uses_teacher else "",
+        student=_name(pair[1]),
         method=method.label,
         varied=tuple((label, text) for label, text, _, _ in varied),
         fraction=own["data_fraction"],
@@ -135,6 +147,14 @@ def _cell(settings, own, method, pair, varied, canonical, output) -> Cell:
         log=output / LOGS / f"{path.name}.log",
         failure=output / LOGS / f"{path.name}.json",
     )
+
+
+def _name(net: str) -> str:
+    """One spelling, so that a pair is one; of what there is not, as it is."""
+    try:
+        return given.canonical_name(net)
+    except ValueError:
+        return net
 
 
 def _nets(method: Method, pair: tuple[str, str]) -> dict:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from comparison.record import Record
+from op_utils.options import ONLY_WITH_TEACHER
 
 # What cells differ in by design: their place in the grid, and the method's own.
 _PLACE = ("dataset", "data_fraction", "student", "teacher", "seed")
@@ -42,11 +43,15 @@ def _of(record: Record) -> dict[str, Any]:
     if not record.result:
         return {}
     given = record.result["settings"]
-    varied = {name.lstrip("-") for name, _ in record.varied}
+    varied = {name for joined, _ in record.varied for name in joined.split("/")}
     left_out = {*_PLACE, *_OF_METHOD, *varied}
     found = {name: value for name, value in given.items() if name not in left_out}
-    if not given.get("teacher_checkpoint"):
+    if not record.has_fixed_teacher:
         found = {n: v for n, v in found.items() if not n.startswith(_OF_TEACHER)}
+    elif given.get("teacher_checkpoint"):  # How it was trained is not known here.
+        found = {n: v for n, v in found.items() if n not in ONLY_WITH_TEACHER}
     found["evaluated epochs"] = sum("test_accuracy" in row for row in record.rows)
+    if "data_sha256" in record.result:
+        found["data (SHA-256)"] = record.result["data_sha256"]
     versions = record.result.get("versions", {})
     return found | {f"version of {name}": v for name, v in versions.items()}

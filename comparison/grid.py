@@ -13,6 +13,9 @@ from op_utils import option_flags
 from op_utils.options import Options
 
 ALL = "all"
+# Options that the other sides of a grid say.
+_SIDES = ("seed", "data_fraction", "teacher", "teacher_checkpoint", "student")
+_SIDES += ("distiller", "hparam")
 FILE = ".flags"
 
 
@@ -93,6 +96,7 @@ class Grid:
     def __post_init__(self):
         for name in ("methods", "pairs", "fractions", "seeds"):
             _check_list(name, getattr(self, name))
+        _check_names([name for axis in self.axes for name in axis.names])
         for axis in self.axes:
             if not any(axis.applies_to(method) for method in self.methods):
                 known = {n for m in self.methods for n in m.spec.hyperparameters}
@@ -188,14 +192,22 @@ def _of_files(pattern: str) -> list[Method]:
 
 
 def _told_apart(methods: Sequence[Method]) -> list[Method]:
-    """The methods, with their files' names where two are of one name."""
-    count = collections.Counter(method.name for method in methods)
-    return [
-        dataclasses.replace(m, label=f"{m.name} ({pathlib.Path(m.file).stem})")
-        if count[m.name] > 1 and m.file
-        else m
-        for m in methods
-    ]
+    """The methods, with as much of their files' names as tells them apart."""
+    for parts in (1, 2, None):
+        count = collections.Counter(method.label for method in methods)
+        methods = [
+            dataclasses.replace(m, label=f"{m.name} ({_end_of(m.file, parts)})")
+            if count[m.label] > 1 and m.file
+            else m
+            for m in methods
+        ]
+    return list(methods)
+
+
+def _end_of(path: str, parts: int | None) -> str:
+    """The last so many parts of a path, without the suffix; None: all."""
+    found = pathlib.PurePath(path).with_suffix("").parts
+    return "/".join(found[-parts:] if parts else found)
 
 
 def _hparam(name: str, method: Method) -> str:
@@ -210,6 +222,23 @@ def _hparam(name: str, method: Method) -> str:
 
 def _is_option(name: str) -> bool:
     return any(field.name == name for field in dataclasses.fields(Options))
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Raises ValueError if an axis names what is no axis, or two name the same."""
+    free = [f.name for f in dataclasses.fields(Options) if f.metadata["is_number_free"]]
+    for name in names:
+        if name in (*_SIDES, *free):
+            raise ValueError(
+                "What is varied is a side of the grid, or changes no number. Expected "
+                "--methods, --pairs, --fractions or --seeds for those, and other flags "
+                f"or hyperparameters here. Received: --vary={name}."
+            )
+        if names.count(name) > 1:
+            raise ValueError(
+                "Two axes name the same. Expected all values in one --vary. Received: "
+                f"{name} twice."
+            )
 
 
 def _check_list(name: str, values: Sequence) -> None:

@@ -52,6 +52,11 @@ def define() -> None:
 
 def read(settings) -> grid.Grid:
     """The grid that the flags name; ValueError if they do not fit together."""
+    if flags.FLAGS.list:
+        raise ValueError(
+            "--list is not the benchmark's. Expected train_w_distill.py --list. "
+            "Received: --list."
+        )
     names = option_flags.given()
     for name, instead in _TAKEN.items():
         if name in names:
@@ -85,6 +90,12 @@ def read_search() -> list[search.Range]:
                 "A search chooses its runs by the results of others. Expected no "
                 f"--{name} beside --search. Received: --{name}={value}."
             )
+    is_folder = flags.FLAGS.dataset.startswith("folder:")  # may have a split of its own
+    if ranges and not flags.FLAGS.validation and not is_folder:
+        raise ValueError(
+            "A search goes by the accuracy on held-out images. Expected a validation "
+            "split, such as --validation=0.1. Received: --validation=0."
+        )
     if flags.FLAGS["trials"].present and not ranges:
         print("note: --trials has no effect without --search")
     return ranges

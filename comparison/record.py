@@ -5,6 +5,7 @@ import pathlib
 import statistics
 from typing import Any
 
+import distiller
 from op_utils import files, metrics_table
 from op_utils.run_folder import RunFolder
 
@@ -92,6 +93,15 @@ class Record:
         return int(self.rows[0]["step"]) * self.result["settings"]["batch_size"]
 
     @property
+    def has_fixed_teacher(self) -> bool:
+        """Whether a teacher that was trained before taught the finished run."""
+        if not self.result or "teacher" not in self.result:
+            return False
+        parts = self.result["settings"]["distiller"].split("+")
+        along = {n for n in distiller.names() if distiller.resolve(n).trains_teacher}
+        return not along & set(parts)
+
+    @property
     def forward_passes(self) -> dict[str, float] | None:
         """Role ("student", "teacher") -> forward passes for each training image."""
         return self.result.get("forward_passes") if self.result else None
@@ -114,11 +124,27 @@ def read(record: Record, reason: str = "") -> Record:
     """
     folder = RunFolder(record.folder)
     if folder.is_finished:
-        return dataclasses.replace(
-            record,
-            state=FINISHED,
-            result=files.read_json(folder.result),
-            rows=tuple(metrics_table.read(folder.metrics)),
-        )
+        result = _checked(files.read_json(folder.result), folder.result)
+        if folder.config.exists():
+            found = files.read_json(folder.config)
+            result = {**result, "data_sha256": found.get("data_sha256")}
+        rows = tuple(metrics_table.read(folder.metrics))
+        return dataclasses.replace(record, state=FINISHED, result=result, rows=rows)
     state = FAILED if reason else MISSING
     return dataclasses.replace(record, state=state, reason=reason)
+
+
+def _checked(result, path: pathlib.Path) -> dict:
+    """The result; ValueError unless it has what a report is made of."""
+    try:
+        float(result["student"]["top1"])
+        has_all = {"best_on_validation", "settings"} <= result.keys()
+        has_all = has_all and "hparam" in result["settings"]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        has_all = False
+    if not has_all:
+        raise ValueError(
+            f"{path} is damaged. Expected a run's result: student, best_on_validation "
+            f"and settings. Received: {str(result)[:80]}."
+        )
+    return result

@@ -16,6 +16,7 @@ from op_utils.interruption import Interrupted
 from op_utils.run_folder import RunFolder
 
 _POLL = 0.2  # seconds
+_TOGETHER = 0.5  # seconds
 
 
 @dataclasses.dataclass
@@ -25,6 +26,7 @@ class Job:
     cell: Cell
     process: subprocess.Popen
     began: float
+    log_size: int  # of what earlier tries printed
 
     @property
     def seconds(self) -> float:
@@ -48,7 +50,7 @@ class Runner:
         self.waiting, self.jobs = list(cells), jobs
         self.ended, self.message = ended, message
         self.running: list[Job] = []
-        self._signal = None
+        self._signal, self._signal_time = None, 0.0
         self._tried = set()  # teachers whose first cell has ended, well or not
         self._told = set()  # folders that another process was found at
 
@@ -67,25 +69,33 @@ class Runner:
                 time.sleep(_POLL)
             self._stop()
         finally:
-            for job in self.running:
-                job.process.terminate()  # It saves.
+            self._terminate()
             for number, handler in before.items():
                 signal.signal(number, handler)
         if self._signal is not None:
             raise Interrupted(self._signal)
 
     def _receive(self, number, _):
-        if self._signal is not None:  # A second one does not wait.
+        now = time.monotonic()
+        if self._signal is None:
+            self._signal, self._signal_time = number, now
+            self.message(f"stopping; {len(self.running)} runs are saving")
+        # `timeout`, for one, signals a process and then its whole group.
+        elif now - self._signal_time > _TOGETHER:  # A second one does not wait.
             for job in self.running:
                 job.process.kill()
-        self._signal = number
 
     def _stop(self) -> None:
+        self._terminate()
+        self._reap()
+
+    def _terminate(self) -> None:
+        """Lets the running cells save and waits for their end."""
         for job in self.running:
             job.process.terminate()
-        while self.running:
-            self._reap()
-            time.sleep(_POLL)
+        # They must not be signalled again, as by the end of this process.
+        for job in self.running:
+            job.process.wait()
 
     def _reap(self) -> None:
         for job in [job for job in self.running if job.process.poll() is not None]:
@@ -93,12 +103,15 @@ class Runner:
             self._end(job)
 
     def _end(self, job: Job) -> None:
-        cell, code = job.cell, job.process.returncode
+        cell = job.cell
         self._tried.add(cell.teacher)
-        if self._signal is not None and not cell.folder.is_finished:
-            return
         if not cell.folder.is_finished:
-            files.write_json(cell.failure, {"reason": _reason(cell, code)})
+            if self._signal is not None:
+                return
+            if self._is_elsewhere(cell):  # Both began it; the other one was first.
+                self.waiting.append(cell)
+                return
+            files.write_json(cell.failure, {"reason": _reason(job)})
         self.ended(cell, cell.read(), job.seconds)
 
     def _fill(self) -> None:
@@ -140,17 +153,20 @@ class Runner:
     def _start(self, cell: Cell) -> None:
         cell.failure.unlink(missing_ok=True)
         cell.log.parent.mkdir(parents=True, exist_ok=True)
+        size = cell.log.stat().st_size if cell.log.exists() else 0
         process = launch.start(option_flags.as_arguments(cell.settings), cell.log)
-        self.running.append(Job(cell, process, time.monotonic()))
+        self.running.append(Job(cell, process, time.monotonic(), size))
 
 
-def _reason(cell: Cell, code: int) -> str:
-    """One line on why a run ended with this code and is not finished."""
-    lines = cell.log.read_text(errors="replace").splitlines()
+def _reason(job: Job) -> str:
+    """One line on why a run ended and is not finished."""
+    log, code = job.cell.log, job.process.returncode
+    text = log.read_bytes()[job.log_size :].decode(errors="replace")
+    lines = text.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
     if code > 0 and errors:
         return errors[-1].removeprefix("error: ")
     if code < 0:
-        return f"killed by {signal.Signals(-code).name}; see {cell.log}"
+        return f"killed by {signal.Signals(-code).name}; see {log}"
     last = lines[-1] if lines else "nothing was printed"
-    return f"exit code {code}: {last}; see {cell.log}"
+    return f"exit code {code}: {last}; see {log}"

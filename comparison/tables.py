@@ -32,8 +32,7 @@ def teacher(pair: Pair) -> str | None:
     entries = [
         record.result.get("teacher")
         for record in pair.records
-        # Without a file it learns along, and has no accuracy of its own beforehand.
-        if record.result and record.result["settings"].get("teacher_checkpoint")
+        if record.has_fixed_teacher  # One that learns along is another each time.
     ]
     found = _all((100 * entry["top1"] for entry in entries if entry), ".2f")
     return None if found == MISSING else f"The teacher's test accuracy is {found} %."

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 # Names are the tracer's, other ones each time; a graph is what is left without them.
 _NAMES = ("_class", "_user_specified_name", "container", "shared_name", "debug_name")
+_NAMES += ("_gradient_op_type",)  # of functions with a gradient of their own, as silu
 
 
 def graph_digest(function) -> str:

@@ -81,7 +81,7 @@ class PhaseRun:
             traced = one_step.get_concrete_function(iterator.element_spec)
         terms = set(traced.structured_outputs) - {"loss/task", "loss/penalty"}
         if not any(name.startswith("loss/") for name in terms):
-            counts.pop("teacher", None)  # TensorFlow leaves out what nothing reads.
+            counts |= dict.fromkeys(counts.keys() & {"teacher"}, 0.0)  # is left out
         self.forward_passes = counts
         # The loss scaler skips a step whose gradient overflows, and adapts.
         may_overflow = ("gradient_norm",) if self.recipe.scale_loss else ()

@@ -115,14 +115,10 @@ class TeacherCache:
     ) -> tf.data.Dataset:
         """`data.batches`, with `kept_output.KEY` where the phase takes it from here."""
         batches = self.data.batches(first_epoch, num_epochs, skip_batches)
-        names = next(
-            (
-                self._fed.get(i, ())
-                for i, epochs in enumerate(self._phases)
-                if first_epoch in epochs
-            ),
-            (),
-        )
+        # A phase that is done is built again, over no epoch, when the run is resumed.
+        epoch = first_epoch if num_epochs else first_epoch - 1
+        phases = [i for i, epochs in enumerate(self._phases) if epoch in epochs]
+        names = self._fed.get(phases[0], ()) if phases else ()
         if not names:
             return batches
         per_epoch = self.data.steps_per_epoch

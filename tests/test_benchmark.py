@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from absl import flags
@@ -53,11 +52,17 @@ BAD_FLAGS = {
     "--distiller=AT": "--methods",
     "--hparam=weight=1": "--vary",
     "--train_dir=x": "--output",
+    "--list": "train_w_distill.py --list",
+    "--vary=student=resnet8,resnet14": "--vary=student",
+    "--vary=hparam=weight=1,weight=2": "--vary=hparam",
+    "--vary=evaluate_every=1,2": "--vary=evaluate_every",
+    "--vary=temperature=2,4 --vary=temperature=8": "temperature twice",
+    "--search=weight:1:2": "--validation=0",
     "--search=weight:2:1": "--search=weight:2:1",
     "--search=weight:1:2 --shard=1/2": "--shard",
     "--search=weight:1:2 --vary=epochs=1,2": "--vary",
-    "--search=wieght:1:2": "wieght",
-    "--search=weight:0.1:1 --trials=0": "trials",
+    "--search=wieght:1:2 --validation=0.1": "wieght",
+    "--search=weight:0.1:1 --validation=0.1 --trials=0": "trials",
 }
 
 
@@ -86,9 +91,9 @@ def test_a_dry_run_lists_the_cells_and_writes_nothing(tmp_path):
     finished = commands.run(SCRIPT, *TINY, *given, cwd=tmp_path)
     assert finished.code == 0, finished.err
     lines = finished.out.splitlines()
-    assert "none, WResNet-10-1, 20 %, seed 0: missing, about " in lines[0]
-    assert "AT, WResNet-10-1 -> WResNet-10-1, 20 %, seed 0: missing" in lines[1]
-    assert "CRD, WResNet-10-1 -> WResNet-10-1, 20 %, seed 0: failed" in lines[2]
+    assert "none, wrn_10_1, 20 %, seed 0: missing, about " in lines[0]
+    assert "AT, wrn_10_1 -> wrn_10_1, 20 %, seed 0: missing" in lines[1]
+    assert "CRD, wrn_10_1 -> wrn_10_1, 20 %, seed 0: failed" in lines[2]
     assert "reads the label of each image" in lines[2]
     assert lines[6].startswith("6 runs; about ")
     assert not list(tmp_path.glob("[!.]*"))
@@ -145,13 +150,13 @@ def test_a_grid_that_is_killed_ten_times_has_the_same_table(tmp_path):
     while kills < 10:
         process = start(*given, cwd=folders[1])
         try:
-            process.wait(randomness.uniform(5, 25))
+            process.wait(randomness.uniform(4, 16))
             break
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
             kills += 1
-    assert kills >= 4
+    assert kills == 10
     assert start(*given, cwd=folders[1]).wait() == 0
     straight, killed = (table(folder / "out") for folder in folders)
     assert straight == killed
@@ -179,10 +184,9 @@ def test_shards_fill_one_folder(tmp_path):
         assert start(*given, f"--shard={shard}", cwd=tmp_path).wait() == 0
     rows, _ = table(tmp_path / "out")
     assert [row["state"] for row in rows] == ["finished"] * 6
-    began = time.monotonic()
+    (tmp_path / "log").unlink()
     assert start(*given, cwd=tmp_path).wait() == 0  # nothing is left
-    assert time.monotonic() - began < 60
-    assert "seed 1" not in (tmp_path / "log").read_text().rpartition("saved")[2]
+    assert "seed" not in (tmp_path / "log").read_text()
 
 
 @pytest.mark.slow

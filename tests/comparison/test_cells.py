@@ -85,8 +85,31 @@ def test_what_cannot_be_run_is_told_and_the_others_are_run(tmp_path):
 
 
 def test_if_nothing_can_be_run_the_first_reason_is_the_error(tmp_path):
+    wrong = expand(make("AT", "VID", pairs=(("resnet20", "resnet9"),)), tmp_path)
     with pytest.raises(ValueError, match="no net of this name"):
-        expand(make("AT", "VID", pairs=(("resnet20", "resnet9"),)), tmp_path)
+        cells.check_any(wrong)
+    cells.check_any([*wrong, *expand(make("AT"), tmp_path)])
+
+
+def test_one_run_may_be_in_several_places(tmp_path):
+    axes = (grid.read_axis("teacher_epochs=10,20"),)
+    made = Grid(grid.read_methods(["none", "AT"]), (("resnet20", "ResNet-8"),),
+                axes=axes, **SIDES)  # fmt: skip
+    found = expand(made, tmp_path)
+    alone = [cell for cell in found if cell.record.method == "none"]
+    assert [dict(cell.record.varied)["teacher_epochs"] for cell in alone] == [
+        "10",
+        "20",
+    ]
+    assert len(found) == 4 and len(cells.runs(found)) == 3
+    assert {cell.record.student for cell in found} == {"resnet8"}
+
+
+def test_a_fresh_teacher_is_in_the_tables_of_its_net_and_of_its_file(tmp_path):
+    pairs = ((TEACHER, "resnet8"), ("resnet20", "resnet8"))
+    found = expand(make("DML", pairs=pairs), tmp_path)
+    assert [cell.record.teacher for cell in found] == [TEACHER, "resnet20"]
+    assert len(cells.runs(found)) == 1
 
 
 def finish(cell, form=1):
@@ -94,7 +117,9 @@ def finish(cell, form=1):
     path.mkdir(parents=True)
     (path / "config.json").write_text(json.dumps({"format": form}))
     (path / "metrics.csv").write_text("phase,epoch,step\ndistill,1,10\n")
-    (path / "result.json").write_text(json.dumps({"student": {"top1": 0.25}}))
+    result = {"student": {"top1": 0.25}, "best_on_validation": None}
+    result["settings"] = {"hparam": []}
+    (path / "result.json").write_text(json.dumps(result))
 
 
 def test_read_finds_what_is_finished(tmp_path):
@@ -122,12 +147,15 @@ def test_another_versions_run_is_a_failure(tmp_path):
     assert record.reason.index("format=1") < record.reason.index("format=0")
 
 
+@pytest.mark.parametrize("text", ["{", "{}", "[]", "null", '{"student": {}}', None])
 @pytest.mark.parametrize("name", ["result.json", "metrics.csv"])
-def test_a_damaged_run_is_a_failure(tmp_path, name):
+def test_a_damaged_run_is_a_failure(tmp_path, name, text):
     (cell,) = expand(make("AT"), tmp_path)
     finish(cell)
-    (cell.folder.path / name).write_text("{")
-    if name == "metrics.csv":
+    if name == "result.json" and text is not None:
+        (cell.folder.path / name).write_text(text)
+    else:
+        name = "metrics.csv"
         (cell.folder.path / name).unlink()
     record = cell.read()
     assert record.state == FAILED and name in record.reason

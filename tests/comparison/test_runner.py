@@ -27,7 +27,9 @@ FINISH = (
     "(folder / 'began').write_text(str(time.time()))\n"
     "{then}\n"
     "(folder / 'metrics.csv').write_text('phase,epoch,step\\n')\n"
-    "(folder / 'result.json').write_text(json.dumps({{'student': {{'top1': 0.5}}}}))\n"
+    "result = dict(student=dict(top1=0.5), best_on_validation=None)\n"
+    "result['settings'] = dict(hparam=[])\n"
+    "(folder / 'result.json').write_text(json.dumps(result))\n"
     "(folder / 'ended').write_text(str(time.time()))\n"
 )
 FAIL = "sys.exit('error: a loss of nan. Expected a number.')"
@@ -141,6 +143,34 @@ def test_a_cell_at_which_another_process_works_comes_later(grid):
     grid.run(busy, other)
     assert [name for name, *_ in grid.ended] == ["other", "busy"]
     assert grid.told == [f"{busy.folder.path} is in use by another process"]
+
+
+def test_a_cell_that_another_process_took_just_before_comes_later(grid):
+    """It has no lock yet when this one starts, and fails for that alone."""
+    taken = grid.cell("taken", "sys.exit('error: in use') if {first} else None")
+    program = grid.programs[str(taken.folder.path)]
+    marker = grid.path / "second"
+    program = program.replace("{first}", f"not pathlib.Path({str(marker)!r}).exists()")
+    grid.programs[str(taken.folder.path)] = program
+    taken.folder.path.mkdir(parents=True)
+    lock = filelock.FileLock(taken.folder.path / ".lock", thread_local=False)
+    start = launch.start
+
+    def start_late(arguments, log):
+        if not lock.is_locked and not marker.exists():
+            lock.acquire()
+            threading.Timer(1.0, lambda: (marker.touch(), lock.release())).start()
+        return start(arguments, log)
+
+    launch.start = start_late
+    grid.run(taken)
+    assert grid.ended == [("taken", FINISHED, "")]
+
+
+def test_an_earlier_trys_error_is_not_told_again(grid):
+    grid.run(grid.cell("a", FAIL))
+    grid.run(grid.cell("a", CRASH))
+    assert "what is this" in grid.ended[1][2]
 
 
 def test_what_another_process_finished_meanwhile_is_not_run(grid):
