@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from absl import flags
@@ -145,12 +146,14 @@ def test_a_grid_that_is_killed_ten_times_has_the_same_table(tmp_path):
     folders = tmp_path / "straight", tmp_path / "killed"
     for folder in folders:
         folder.mkdir()
+    began = time.monotonic()
     assert start(*given, cwd=folders[0]).wait() == 0
+    whole = time.monotonic() - began
     randomness, kills = random.Random(0), 0
     while kills < 10:
         process = start(*given, cwd=folders[1])
         try:
-            process.wait(randomness.uniform(4, 16))
+            process.wait(whole * randomness.uniform(0.1, 0.25))
             break
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)

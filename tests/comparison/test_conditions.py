@@ -44,3 +44,25 @@ def test_other_versions_another_teacher_and_more_evaluations_are_seen():
 def test_a_setting_that_older_runs_lack_is_left_out():
     bare = dataclasses.replace(CELLS[0], result={"settings": {}}, rows=())
     assert conditions.settings([bare]) == {"evaluated epochs": {"0": ("none",)}}
+
+
+def test_how_a_teacher_was_trained_counts_where_no_file_brings_it():
+    by_name = {"teacher_checkpoint": "", "teacher": "resnet56"}
+    cells = [
+        record(name, settings={**by_name, "teacher_epochs": epochs})
+        for name, epochs in (("AT", 60), ("SP", 30), ("DML", 60), ("none", 60))
+    ]
+    assert conditions.unequal(cells) == {
+        "teacher_epochs": {"60": ("AT",), "30": ("SP",)}
+    }
+    of_file = record("CC", settings={"teacher_epochs": 60})
+    assert "teacher_epochs" not in conditions.settings([of_file])
+
+
+def test_what_is_varied_together_is_no_difference():
+    cells = [
+        record("AT", varied=(("epochs/batch_size", "3/64"),)),
+        record("AT", varied=(("epochs/batch_size", "6/32"),),
+               settings={"epochs": 6, "batch_size": 32}),
+    ]  # fmt: skip
+    assert conditions.unequal(cells) == {}

@@ -147,3 +147,21 @@ def test_a_value_that_a_flag_does_not_take():
 def test_axes_are_values():
     assert dataclasses.astuple(grid.read_axis("a=1,2")) == (("a",), (("1",), ("2",)))
     assert isinstance(grid.read_axis("a=1"), Axis)
+
+
+def test_equal_names_of_files_are_told_apart_by_their_folders(tmp_path):
+    for folder in ("ours", "theirs"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "at.flags").write_text("--distiller=AT\n")
+    found = grid.read_methods([f"{tmp_path}/*/at.flags"])
+    assert [m.label for m in found] == ["AT (ours/at)", "AT (theirs/at)"]
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [["seed=1,2"], ["hparam=a,b"], ["log_every=1,2"], ["train_dir=a,b"],
+     ["temperature=2,4", "temperature=8,16"], ["temperature/temperature=2/4,4/8"]],
+)  # fmt: skip
+def test_what_is_no_axis_or_two(axes):
+    with pytest.raises(ValueError, match=r"Received: "):
+        make(KD, axes=axes)

@@ -106,3 +106,14 @@ def test_keras_variables_count_by_their_value():
     dense.build([None, 3])
     found = traced(dense, tf.TensorSpec([4, 3], tf.float32))
     assert computation.weights_digest(found, dense.variables)
+
+
+def test_a_gradient_of_its_own_has_no_name():
+    """TensorFlow counts such functions, as silu, on."""
+    digests = {
+        computation.graph_digest(
+            tf.function(tf.nn.silu, autograph=False).get_concrete_function(IMAGES)
+        )
+        for _ in range(2)
+    }
+    assert len(digests) == 1

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -175,3 +176,20 @@ def test_a_resumed_run_needs_only_what_is_left(tmp_path):
         "v00001-logits.npy"
     ]
     assert_equal_to_live(again, 1, first_epoch=1)
+
+
+def test_a_run_goes_on_where_one_phase_ends(tmp_path):
+    """The phase that is done is built again, of the teacher's own outputs."""
+    data = cached_runs.data()
+    live = cached_runs.settings(tmp_path, "FitNet", teacher_cache=False)
+    keras.utils.set_random_seed(0)  # of FitNet's own layers
+    expected = cached_runs.Run(live, data, tmp_path / "live")()
+    cached = cached_runs.settings(tmp_path / "cache", "FitNet")
+    run = cached_runs.Run(cached, data, tmp_path / "cached")
+    first_of_second_phase = data.steps_per_epoch + 1
+    keras.utils.set_random_seed(0)
+    with pytest.raises(Killed):
+        run([At(first_of_second_phase, kill)])
+    position = Checkpoints(run.folder).newest(print)[1]
+    assert (position["phase"], position["step"]) == (0, data.steps_per_epoch)
+    tiny.assert_equal(run(), expected)
