@@ -125,6 +125,8 @@ def main() -> None:
         for trials in run_search(made, expand, lambda cells: None):
             cells += trials
         list_cells(cells_lib.runs(cells)[shard])
+        if made:
+            print(f"of {flags.FLAGS.trials} trials; the results choose the others")
         return
     run = (lambda cells: None) if flags.FLAGS.report_only else run_cells
     output.mkdir(parents=True, exist_ok=True)
@@ -136,6 +138,8 @@ def main() -> None:
         # A search may propose the same again.
         places = {cell.record: cell for cell in cells}
         records = write_report(places.values(), output)
+    own = {cell.record.folder for cell in cells_lib.runs(cells)[shard]}
+    records = [record for record in records if record.folder in own]
     failed = [record for record in records if record.state == FAILED]
     if failed and not flags.FLAGS.report_only:
         sys.exit(f"error: {len(failed)} of {len(records)} runs failed: see the report")

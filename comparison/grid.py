@@ -4,12 +4,13 @@ import collections
 import dataclasses
 import glob
 import itertools
+import os
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import distiller
-from op_utils import option_flags
+from op_utils import option, option_flags
 from op_utils.options import Options
 
 ALL = "all"
@@ -53,9 +54,10 @@ class Axis:
     names: tuple[str, ...]
     values: tuple[tuple[str, ...], ...]
 
-    @property
-    def label(self) -> str:
-        """The names, joined; without the method whose they are."""
+    def label(self, method: Method) -> str:
+        """The names, joined; in a sum with the part whose they are."""
+        if len(method.spec.parts) > 1:
+            return "/".join(self.names)
         return "/".join(name.rpartition(".")[2] for name in self.names)
 
     def applies_to(self, method: Method) -> bool:
@@ -72,6 +74,7 @@ class Axis:
                     hparams.append(f"{hparam}={text}")
                 else:
                     options[name] = option_flags.parse(name, text)
+                    option.check_value(_option(name), options[name])
             yield "/".join(value), options, tuple(hparams)
 
 
@@ -118,7 +121,7 @@ class Grid:
         for seed, fraction, pair, method in places:
             axes = [axis for axis in self.axes if axis.applies_to(method)]
             values = [
-                [(axis.label, *change) for change in axis.changes(method)]
+                [(axis.label(method), *change) for change in axis.changes(method)]
                 for axis in axes
             ]
             for varied in itertools.product(*values):
@@ -147,7 +150,7 @@ def read_methods(entries: Sequence[str]) -> tuple[Method, ...]:
 
 def read_pairs(entries: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Pairs from texts, each "TEACHER:STUDENT"; ValueError if one is none."""
-    pairs = [tuple(entry.split(":")) for entry in entries]
+    pairs = [tuple(map(os.path.expanduser, e.split(":"))) for e in entries]
     wrong = [
         e for e, p in zip(entries, pairs, strict=True) if len(p) != 2 or not all(p)
     ]
@@ -221,7 +224,12 @@ def _hparam(name: str, method: Method) -> str:
 
 
 def _is_option(name: str) -> bool:
-    return any(field.name == name for field in dataclasses.fields(Options))
+    return _option(name) is not None
+
+
+def _option(name: str) -> dataclasses.Field | None:
+    fields = (field for field in dataclasses.fields(Options) if field.name == name)
+    return next(fields, None)
 
 
 def _check_names(names: Sequence[str]) -> None:

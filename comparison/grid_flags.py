@@ -1,11 +1,14 @@
 """The command line of a grid."""
 
+import dataclasses
 import sys
 
 from absl import flags
 
 from comparison import grid, search
+from nets import given
 from op_utils import option_flags
+from op_utils.options import file_digest
 
 _OWN = "methods", "pairs", "fractions", "seeds", "vary", "search", "trials", "shard"
 # Flags of train_w_distill.py that the grid says otherwise, and how.
@@ -71,13 +74,26 @@ def read(settings) -> grid.Grid:
     pairs = grid.read_pairs(flags.FLAGS.pairs) or ((teacher, settings.student),)
     seeds = [option_flags.parse("seed", x) for x in flags.FLAGS.seeds]
     fractions = [option_flags.parse("data_fraction", x) for x in flags.FLAGS.fractions]
-    return grid.Grid(
+    found = grid.Grid(
         methods=grid.read_methods(flags.FLAGS.methods),
         pairs=pairs,
         fractions=tuple(fractions) or (settings.data_fraction,),
         seeds=tuple(seeds) or (settings.seed,),
         axes=tuple(map(grid.read_axis, flags.FLAGS.vary)),
     )
+    _check_sides(found, settings)
+    return found
+
+
+def _check_sides(found: grid.Grid, settings) -> None:
+    """Raises ValueError for what no method could be run with."""
+    for seed in found.seeds:
+        dataclasses.replace(settings, seed=seed)
+    for fraction in found.fractions:
+        dataclasses.replace(settings, data_fraction=fraction)
+    for name in {name for pair in found.pairs for name in pair}:
+        if given.canonical_name(name) and given.is_file(name):
+            file_digest(name)
 
 
 def read_search() -> list[search.Range]:

@@ -124,6 +124,8 @@ class Options(NetOptions, DataOptions, CacheOptions):
             values |= _defaults("randaugment_magnitude")
         if not self.teacher_cache:
             values |= _defaults("teacher_cache_precision")
+        elif self.teacher_cache_precision != "float32":  # Then what is kept counts.
+            values["teacher_cache_taps"] = self.teacher_cache_taps
         for name in FILES:  # Their content counts, not where they lie.
             if self.is_file(name):
                 values[name] = file_digest(values[name])
@@ -194,7 +196,7 @@ class Options(NetOptions, DataOptions, CacheOptions):
         # Of what is not the default: a setting that a later version adds, and that
         # changes nothing by default, must not lose the runs of this one.
         usual = Options().config()
-        own = {k: v for k, v in self.config().items() if v != usual[k]}
+        own = {k: v for k, v in self.config().items() if v != usual.get(k)}
         text = json.dumps(own, sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:8]
         student = self.student

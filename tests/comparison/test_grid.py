@@ -1,4 +1,5 @@
 import dataclasses
+import os
 
 import pytest
 
@@ -64,12 +65,13 @@ def test_in_a_sum_the_part_is_named():
     axis = grid.read_axis("AT.weight=10,100")
     found = [hparams for _, _, hparams in axis.changes(both)]
     assert found == [("AT.weight=10",), ("AT.weight=100",)]
+    assert axis.label(both) == "AT.weight" and axis.label(AT) == "weight"
     assert not grid.read_axis("weight=1,2").applies_to(both)
 
 
 def test_flags_and_hyperparameters_change_together():
     axis = grid.read_axis("weight/task_weight=.2/.8")
-    assert axis.label == "weight/task_weight"
+    assert axis.label(KD) == "weight/task_weight"
     assert list(axis.changes(KD)) == [(".2/.8", {"task_weight": 0.8}, ("weight=.2",))]
 
 
@@ -138,10 +140,22 @@ def test_an_axis_of_no_method():
         make(KD, axes=["KDD.weight=1,2"])
 
 
-def test_a_value_that_a_flag_does_not_take():
-    made = make(KD, axes=["epochs=1,x"])
-    with pytest.raises(ValueError, match="--epochs cannot be 'x'"):
+@pytest.mark.parametrize(
+    ("axis", "words"),
+    [
+        ("epochs=1,x", "--epochs cannot be 'x'"),
+        ("epochs=0,1", "--epochs is out of range"),
+    ],
+)
+def test_a_value_that_a_flag_does_not_take(axis, words):
+    made = make(KD, axes=[axis])
+    with pytest.raises(ValueError, match=words):
         list(made.cells())
+
+
+def test_files_of_pairs_may_be_at_home():
+    (pair,) = grid.read_pairs(["~/teacher.keras:resnet8"])
+    assert pair == (os.path.expanduser("~/teacher.keras"), "resnet8")
 
 
 def test_axes_are_values():
