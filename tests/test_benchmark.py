@@ -154,7 +154,7 @@ def test_a_grid_that_is_killed_ten_times_has_the_same_table(tmp_path):
     while kills < 10:
         process = start(*given, cwd=folders[1])
         try:
-            process.wait(whole * randomness.uniform(0.1, 0.25))
+            process.wait(whole * randomness.uniform(0.08, 0.16))
             break
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
