@@ -25,12 +25,23 @@ def _name(case) -> str:
 
 
 every_case = pytest.mark.parametrize("case", cases(), ids=_name)
-# For tests of several seconds a case.
-every_case_variants_slow = pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(case, id=_name(case), marks=[pytest.mark.slow] if case[1] else [])
+
+
+def _slow_or_not(*slow: str):
+    """Every case; the variants, and these methods, only with `-m slow`."""
+    params = [
+        pytest.param(
+            case,
+            id=_name(case),
+            marks=[pytest.mark.slow] if case[1] or case[0] in slow else [],
+        )
         for case in cases()
-    ],
-)
+    ]
+    return pytest.mark.parametrize("case", params)
+
+
+# For tests of several seconds a case.
+every_case_variants_slow = _slow_or_not()
+# XLA compiles their loops and decompositions for ten seconds and more.
+every_case_but_slow_to_compile = _slow_or_not("BSS", "KD_EID", "MHGD")
 every_method = pytest.mark.parametrize("name", distiller.names())

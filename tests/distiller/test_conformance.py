@@ -13,7 +13,12 @@ import tensorflow as tf
 import distiller
 from distiller import hyperparameters, registry
 from tests import fakes
-from tests.cases import every_case, every_case_variants_slow, every_method
+from tests.cases import (
+    every_case,
+    every_case_but_slow_to_compile,
+    every_case_variants_slow,
+    every_method,
+)
 
 
 @functools.cache
@@ -161,7 +166,7 @@ def test_phases_cover_all_variables(case):
         assert len({id(v) for v in step.phase.own}) == len(step.phase.own)
 
 
-@every_case_variants_slow
+@every_case_but_slow_to_compile
 def test_xla_changes_nothing(case):
     for plain, compiled in zip(step_of(case)[1], step_of(case, True)[1], strict=True):
         assert list(plain.terms) == list(compiled.terms)
