@@ -111,10 +111,10 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
             path = train(settings.for_teacher(), role="teacher", wait=True).student
             teacher = build_net(given.of_file(path), settings, data, seed)
             student, teacher, method = build_pair(settings, data, teacher)
-        cache = open_cache(plan, settings, data, teacher, recipe, folder.checkpoints)
-        evaluator = evaluation.Evaluator(
-            data.splits, dataloader.eval_batches, student.mean, student.std
-        )
+        scale = student.mean, student.std
+        evaluator = evaluation.Evaluator(data.splits, dataloader.eval_batches, *scale)
+        parts = data, teacher, recipe, folder.checkpoints, evaluator
+        cache = open_cache(plan, settings, *parts)
         trainer = Trainer(
             student=student,
             teacher=teacher,

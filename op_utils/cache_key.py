@@ -33,18 +33,9 @@ def facts(data, teacher, function, mean, std, precision: str) -> dict:
     del augmentation["period"]
     first = next(iter(data.version(0)))["image"].numpy()
     found = {
-        "format": FORMAT,
-        "teacher": {
-            "name": teacher.name,
-            "computation": computation.graph_digest(function),
-            "weights": computation.weights_digest(function, teacher.variables),
-            "precision": teacher.compute_dtype,
-        },
-        "data": data.digest,
+        **_common(data, teacher, function),
         "indices": _digest(np.asarray(data.indices, np.int64)),
         "images": len(data.indices),
-        "image_shape": list(data.train.image_shape),
-        "image_size": data.train.image_size,
         # Should the code of an augmentation change, its pixels tell.
         "first_images": _digest(first),
         "augmentation": augmentation,
@@ -53,10 +44,38 @@ def facts(data, teacher, function, mean, std, precision: str) -> dict:
         "std": list(map(float, std)),
         "batch_size": data.batch_size,  # rounding depends on it
         "kept_as": precision,
+    }
+    return json.loads(json.dumps(found))
+
+
+def test_facts(data, teacher, function) -> dict:
+    """All that decides a teacher's logits on the test images; JSON values.
+
+    Args:
+        data: a `dataloader.TrainingData`.
+        teacher: the net.
+        function: its concrete forward function, from the pixels of a batch to logits.
+    """
+    batch = function.inputs[0].shape.as_list()
+    found = {**_common(data, teacher, function), "split": "test", "batch": batch}
+    return json.loads(json.dumps(found))
+
+
+def _common(data, teacher, function) -> dict:
+    return {
+        "format": FORMAT,
+        "teacher": {
+            "name": teacher.name,
+            "computation": computation.graph_digest(function),
+            "weights": computation.weights_digest(function, teacher.variables),
+            "precision": teacher.compute_dtype,
+        },
+        "data": data.digest,
+        "image_shape": list(data.train.image_shape),
+        "image_size": data.train.image_size,
         "versions": report.versions(),
         "device": _device(),
     }
-    return json.loads(json.dumps(found))
 
 
 def of(found: dict) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from op_utils import cache_key, kept_output
+from op_utils import cache_key, kept_output, kept_test_logits
 from op_utils import step as step_lib
 from op_utils.cache_folder import CacheFolder, Wanted
 from op_utils.cache_plan import CachePlan
@@ -220,8 +220,13 @@ class TeacherCache:
             )
 
 
-def open_cache(plan: CachePlan, settings, data, teacher, recipe, checkpoints):
+def open_cache(
+    plan: CachePlan, settings, data, teacher, recipe, checkpoints, evaluator
+):
     """The cache of a run, filled for what is left of it.
+
+    A run that takes something from a cache takes the teacher's logits on the test
+    images, too.
 
     Args:
         plan: what each phase takes.
@@ -230,6 +235,7 @@ def open_cache(plan: CachePlan, settings, data, teacher, recipe, checkpoints):
         teacher: the net.
         recipe: the run's `recipe.Recipe`.
         checkpoints: the run's `checkpoint.Checkpoints`, which say how far it is.
+        evaluator: the run's `evaluation.Evaluator`.
 
     Returns:
         What gives the training batches: a `TeacherCache`, or the data themselves if
@@ -251,6 +257,7 @@ def open_cache(plan: CachePlan, settings, data, teacher, recipe, checkpoints):
     found = checkpoints.newest(lambda text: None)  # the training tells of damage
     position = found[1] if found else {"phase": 0, "step": 0}
     cache.fill(position["phase"], position["step"] // per_epoch)
+    kept_test_logits.keep(evaluator, data, teacher, settings.teacher_cache_dir)
     return cache
 
 

@@ -10,6 +10,7 @@ import distiller
 import fakes
 from op_utils import cache_plan
 from op_utils.checkpoint import Checkpoints
+from op_utils.evaluation import Evaluator
 from op_utils.options import Options
 from op_utils.recipe import Recipe
 from op_utils.teacher_cache import TeacherCache, open_cache
@@ -120,8 +121,9 @@ class Run:
         plan = cache_plan.plan(self.settings, self.data, a_method, student, of_teacher)
         how = recipe(self.data, self.epochs)
         checkpoints = Checkpoints(self.folder)
+        evaluator = Evaluator(self.data.splits, dataloader.eval_batches, MEAN, STD)
         source = open_cache(
-            plan, self.settings, self.data, of_teacher, how, checkpoints
+            plan, self.settings, self.data, of_teacher, how, checkpoints, evaluator
         )
         Trainer(
             student=student,

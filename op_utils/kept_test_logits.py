@@ -1,0 +1,61 @@
+"""The teacher's logits on the test images, computed once for all runs that report them.
+
+Beside a short training on a share of the data, they are a large part of what a run asks
+of its teacher.
+"""
+
+import os
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from op_utils import cache_key, evaluation
+from op_utils.cache_folder import CacheFolder
+
+SPLIT, NAME = "test", "test_logits"
+
+
+def keep(
+    evaluator: evaluation.Evaluator,
+    data,
+    teacher,
+    directory: os.PathLike,
+    log: Callable[[str], None] = print,
+) -> None:
+    """Has the evaluator remember them: from an earlier run, or computed and kept.
+
+    They are those that the evaluator computes itself, to the last bit.
+
+    Args:
+        evaluator: with the split `SPLIT`.
+        data: a `dataloader.TrainingData`, whose test split it is.
+        teacher: the net, which must not change afterwards.
+        directory: where all caches are.
+        log: told what is found and done, a line each.
+
+    Raises:
+        ValueError: they do not fit on the disk.
+        OSError: the disk cannot be written.
+    """
+    split = evaluator.splits[SPLIT]
+    shape = [evaluation.BATCH_SIZE, *data.train.image_shape]
+    forward = evaluator.forward(teacher).get_concrete_function(
+        tf.TensorSpec(shape, tf.uint8)
+    )
+    facts = cache_key.test_facts(data, teacher, forward)
+    folder = CacheFolder(
+        pathlib.Path(directory) / cache_key.of(facts),
+        {NAME: tuple(forward.structured_outputs.shape[1:])},
+        len(split.labels),
+        "float32",
+        log,
+    )
+    missing = folder.missing({0: frozenset({NAME})})
+    if missing:
+        folder.fill(
+            missing, facts, lambda *_: [{NAME: evaluator.logits(teacher, SPLIT)}]
+        )
+    kept = folder.rows(0, NAME, np.arange(len(split.labels)))
+    evaluator.remember(teacher, SPLIT, kept)
