@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from comparison.record import Record
-from op_utils.options import ONLY_WITH_TEACHER
+from op_utils.net_options import ONLY_WITH_TEACHER
 
 # What cells differ in by design: their place in the grid, and the method's own.
 _PLACE = ("dataset", "data_fraction", "student", "teacher", "seed")
@@ -53,5 +53,10 @@ def _of(record: Record) -> dict[str, Any]:
     found["evaluated epochs"] = sum("test_accuracy" in row for row in record.rows)
     if "data_sha256" in record.result:
         found["data (SHA-256)"] = record.result["data_sha256"]
+    teacher = record.result.get("teacher", {})
+    # What is varied of the recipe is varied of the teacher's training, too.
+    is_one = record.has_fixed_teacher and not varied & given.keys()
+    if is_one and "weights_sha256" in teacher:
+        found["teacher's weights (SHA-256)"] = teacher["weights_sha256"]
     versions = record.result.get("versions", {})
     return found | {f"version of {name}": v for name, v in versions.items()}

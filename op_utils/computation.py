@@ -44,6 +44,14 @@ def weights_digest(function, variables: Iterable) -> str:
     return digest.hexdigest()
 
 
+def net_digest(net) -> str:
+    """SHA-256 of all weights of a net, in Keras' order: equal nets, equal digests."""
+    digest = hashlib.sha256()
+    for array in net.get_weights():
+        _add_array(digest, array)
+    return digest.hexdigest()
+
+
 def _add_array(digest, array):
     digest.update(f"{array.dtype.name}{array.shape}".encode())
     digest.update(array.tobytes())

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from op_utils import files, metrics_table, report
+from op_utils import computation, files, metrics_table, report
 
 
 def measure(trainer, evaluator, sizes: Callable) -> dict[str, dict]:
-    """Accuracy on the test split and size of the teacher, if any, and the student.
+    """Accuracy on the test split, size and weights' digest of teacher and student.
 
     Args:
         trainer: the `trainer.Trainer` that ran.
@@ -20,6 +20,7 @@ def measure(trainer, evaluator, sizes: Callable) -> dict[str, dict]:
             "net": net.name,
             **report.quality(evaluator.logits(net), labels),
             **sizes(net),
+            "weights_sha256": computation.net_digest(net),
         }
         for role, net in nets.items()
         if net is not None

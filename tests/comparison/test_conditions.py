@@ -41,6 +41,35 @@ def test_other_versions_another_teacher_and_more_evaluations_are_seen():
     ]
 
 
+def with_teacher(cell, digest):
+    teacher = {**cell.result["teacher"], "weights_sha256": digest}
+    return dataclasses.replace(cell, result={**cell.result, "teacher": teacher})
+
+
+def test_teachers_of_one_recipe_and_other_weights_are_seen():
+    cells = [*CELLS, with_teacher(record("SP"), "a"), with_teacher(record("CC"), "b")]
+    assert conditions.unequal(cells) == {
+        "teacher's weights (SHA-256)": {'"a"': ("SP",), '"b"': ("CC",)}
+    }
+    along = with_teacher(record("DML"), "c")
+    assert conditions.unequal([*CELLS, with_teacher(record("SP"), "a"), along]) == {}
+
+
+def test_teachers_differ_with_what_is_varied_of_the_recipe():
+    cells = [
+        with_teacher(
+            record("SP", varied=(("batch_size", n),), settings={"batch_size": int(n)}),
+            n,
+        )
+        for n in ("32", "64")
+    ]
+    assert conditions.unequal(cells) == {}
+    weights = [
+        with_teacher(record("SP", varied=(("weight", n),)), n) for n in ("1", "2")
+    ]
+    assert "teacher's weights (SHA-256)" in conditions.unequal(weights)
+
+
 def test_a_setting_that_older_runs_lack_is_left_out():
     bare = dataclasses.replace(CELLS[0], result={"settings": {}}, rows=())
     assert conditions.settings([bare]) == {"evaluated epochs": {"0": ("none",)}}

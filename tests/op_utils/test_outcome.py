@@ -6,7 +6,7 @@ import pytest
 
 import dataloader
 from distiller import base
-from op_utils import files, outcome, report
+from op_utils import computation, files, outcome, report
 from op_utils.evaluation import Evaluator
 from op_utils.metrics_table import MetricsTable
 from op_utils.observer import Moment
@@ -55,7 +55,9 @@ def test_measure(evaluator):
     assert list(entries) == ["teacher", "student"]
     for role, net in (("teacher", trainer.teacher), ("student", trainer.deployed)):
         quality = report.quality(evaluator.logits(net), SPLIT.labels)
-        assert entries[role] == {"net": net.name, **quality, **SIZES}
+        digest = computation.net_digest(net)
+        own = {"net": net.name, **quality, **SIZES, "weights_sha256": digest}
+        assert entries[role] == own
 
 
 def test_without_a_teacher_there_is_no_entry_for_it(evaluator):
