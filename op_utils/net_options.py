@@ -2,12 +2,13 @@
 
 import dataclasses
 
-from op_utils.option import option
+from op_utils.option import COUNT, SEED, option
 
 # What Keras models expect of their images, see nets/scaling.py; "" is not said.
 SCALINGS = ("", "pixels", "unit", "normalised", "tf", "torch", "caffe")
 FRESH = ("", "none")  # of *_weights: there are none
 FILES = ("teacher_checkpoint", "teacher_weights", "student", "student_weights")
+ONLY_WITH_TEACHER = ("teacher_epochs", "teacher_seed", "teacher_dir")
 TEACHER_MODEL = ("teacher_taps", "teacher_scaling", "teacher_weights")
 
 
@@ -31,6 +32,13 @@ class NetOptions:
     )
     teacher_weights: str = option(
         "", "Of keras.applications: none, imagenet, or a file; none is trained first."
+    )
+    teacher_epochs: int = option(60, "Epochs of the teacher's training.", check=COUNT)
+    teacher_seed: int = option(0, "Seed of the teacher's training.", check=SEED)
+    teacher_dir: str = option(
+        "runs/teachers",
+        "Where teachers are trained, and found again; runs may share it.",
+        is_number_free=True,
     )
     student: str = option(
         "resnet8", "The student: as --teacher; a .keras file's weights are its start."

@@ -15,10 +15,11 @@ from op_utils.data_options import (
     ONLY_WITH_FOLDERS,
     ONLY_WITH_VARIATION,
 )
-from op_utils.net_options import FILES, TEACHER_MODEL
-from op_utils.options import ONLY_WITH_INIT, ONLY_WITH_TEACHER, Options
+from op_utils.net_options import FILES, ONLY_WITH_TEACHER, TEACHER_MODEL
+from op_utils.options import ONLY_WITH_INIT, Options
 
-_PATHS = ("train_dir", "data_dir", "teacher_cache_dir", *FILES, "teacher")
+_PATHS = ("train_dir", "data_dir", "teacher_dir", "teacher_cache_dir")
+_PATHS += (*FILES, "teacher")
 
 
 class _FloatTupleParser(flags.ArgumentParser):

@@ -8,7 +8,7 @@ import re
 
 from op_utils.cache_options import ONLY_WITH_CACHE, CacheOptions
 from op_utils.data_options import ONLY_WITH_CROPS, ONLY_WITH_VARIATION, DataOptions
-from op_utils.net_options import FILES, TEACHER_MODEL, NetOptions
+from op_utils.net_options import FILES, ONLY_WITH_TEACHER, TEACHER_MODEL, NetOptions
 from op_utils.option import (
     COUNT,
     FRACTION,
@@ -36,8 +36,6 @@ class Options(NetOptions, DataOptions, CacheOptions):
         "settings under runs/.",
         is_number_free=True,
     )
-    teacher_epochs: int = option(60, "Epochs of the teacher's training.", check=COUNT)
-    teacher_seed: int = option(0, "Seed of the teacher's training.", check=SEED)
     distiller: str = option("Soft_logits", "Method, or a sum such as VID+Soft_logits.")
     hparam: tuple[str, ...] = option(
         (), "A method's hyperparameter, name=value; may be given again and again."
@@ -282,11 +280,10 @@ class Options(NetOptions, DataOptions, CacheOptions):
             **_defaults(*ONLY_WITH_INIT),
         )
         return dataclasses.replace(
-            options, train_dir=options.default_train_dir("runs/teachers")
+            options, train_dir=options.default_train_dir(self.teacher_dir)
         )
 
 
-ONLY_WITH_TEACHER = ("teacher_epochs", "teacher_seed")
 ONLY_WITH_INIT = ("init_epochs", "init_learning_rate")
 
 

@@ -33,6 +33,7 @@ VALUES = {
     "teacher_weights": "none",
     "teacher_epochs": 30,
     "teacher_seed": 2,
+    "teacher_dir": "elsewhere/teachers",
     "student": "WRN-16-1",
     "student_taps": "stage1=b",
     "student_scaling": "pixels",

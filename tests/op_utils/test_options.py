@@ -59,7 +59,7 @@ RANGES = {
 }
 # What a resumed run may change; the teacher's file counts by its content.
 _FREE = ("train_dir", "data_dir", "evaluate_every", "log_every", "checkpoint_every")
-_FREE += ("skip_bad_images", "cache_gib")
+_FREE += ("skip_bad_images", "cache_gib", "teacher_dir")
 _FREE += ("teacher_cache", "teacher_cache_taps", "teacher_cache_dir")
 FREE = {name: VALUES[name] for name in _FREE}
 OTHERS = {
@@ -69,7 +69,7 @@ OTHERS = {
 }
 ALWAYS_VALID = {"dataset", "data_dir", "train_dir", "teacher", "teacher_checkpoint"}
 ALWAYS_VALID |= {"student", "distiller", "hparam", "nesterov", "xla", "imports"}
-ALWAYS_VALID |= {"merge_valid", "skip_bad_images"}
+ALWAYS_VALID |= {"merge_valid", "skip_bad_images", "teacher_dir"}
 ALWAYS_VALID |= {"teacher_cache", "teacher_cache_taps", "teacher_cache_dir"}
 ALWAYS_VALID |= {
     f"{r}_{n}" for r in ("teacher", "student") for n in ("taps", "weights")
@@ -328,7 +328,10 @@ def test_the_teachers_training():
     assert (teacher.distiller, teacher.hparam) == ("none", ())
     assert (teacher.data_fraction, teacher.task_weight) == (1.0, 1.0)
     assert not teacher.uses_teacher
-    assert teacher.train_dir.startswith("runs/teachers/folder_cinic-WRN-16-4-none-")
+    start = "elsewhere/teachers/folder_cinic-WRN-16-4-none-"
+    assert teacher.train_dir.startswith(start)
+    default = Options().for_teacher().train_dir
+    assert default.startswith("runs/teachers/digits-resnet20-none-")
     shared = OTHERS.keys() - set(STUDENTS_OWN)
     shared -= {"teacher", "teacher_epochs", "teacher_seed", "teacher_taps"}
     shared -= OF_TRAINED_TEACHERS
@@ -342,7 +345,8 @@ def test_the_teacher_does_not_depend_on_the_student(name):
     value = (OTHERS | FREE)[name]
     teacher = Options(**{name: value}).for_teacher()
     assert teacher.config() == Options().for_teacher().config()
-    assert teacher.train_dir == Options().for_teacher().train_dir
+    name_of = pathlib.PurePath(Options().for_teacher().train_dir).name
+    assert pathlib.PurePath(teacher.train_dir).name == name_of
 
 
 @pytest.mark.parametrize(
