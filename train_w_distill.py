@@ -42,7 +42,7 @@ def canonical(settings: Options) -> Options:
         names["task_weight"] = method.task_weight
     if method.uses_teacher and not settings.teacher_checkpoint:
         names["teacher"] = given.canonical_name(settings.teacher)
-    return dataclasses.replace(settings.with_teacher_of(method), **names)
+    return dataclasses.replace(settings.used_by(method), **names)
 
 
 def build_net(source: dict, settings: Options, data, seed: int, scale_of=None):

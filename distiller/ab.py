@@ -67,6 +67,8 @@ class AB(base.Distiller):
             connector cannot bring the student's map to the teacher's size.
     """
 
+    has_init_phase = True
+
     def __init__(
         self,
         student_taps,

@@ -94,6 +94,8 @@ class Distiller(tf.Module):
         needs_labels: the method itself reads labels, `batch["label"]` or `data.labels`:
             mixed images, which have two, are refused.
         needs_index: the method reads `batch["index"]`.
+        has_init_phase: the method, or one of its variants, has a phase that is as long
+            as --init_epochs says.
         task_weight: label cross-entropy weight where the paper gives one.
         least_batch_size: images that a batch needs.
         student_taps, teacher_taps: tap name -> `nets.taps.TapSpec`.
@@ -106,6 +108,7 @@ class Distiller(tf.Module):
     needs_trained_teacher = False
     needs_labels = False
     needs_index = False
+    has_init_phase = False
     task_weight = 1.0
     least_batch_size = 1
 

@@ -38,6 +38,8 @@ class FitNet(base.Distiller):
             none and the shapes differ.
     """
 
+    has_init_phase = True
+
     def __init__(
         self,
         student_taps,

@@ -68,6 +68,7 @@ class FSP(base.Distiller):
     """
 
     equal_widths = True
+    has_init_phase = True
 
     def __init__(
         self,

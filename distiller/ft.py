@@ -42,6 +42,8 @@ class FT(base.Distiller):
             leaves a factor no channel.
     """
 
+    has_init_phase = True
+
     def __init__(
         self,
         student_taps,

@@ -54,6 +54,7 @@ class MHGD(base.Distiller):
     """
 
     equal_widths = True
+    has_init_phase = True
 
     def __init__(
         self,

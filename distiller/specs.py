@@ -37,6 +37,11 @@ class Spec:
         return any(registry.method_class(part).needs_labels for part in self.parts)
 
     @property
+    def has_init_phase(self) -> bool:
+        """Whether a method may have a phase as long as --init_epochs says."""
+        return any(registry.method_class(part).has_init_phase for part in self.parts)
+
+    @property
     def task_weight(self) -> float:
         """Weight of the label cross-entropy, where the run gives none."""
         return max(registry.method_class(part).task_weight for part in self.parts)

@@ -226,8 +226,8 @@ class Options(NetOptions, DataOptions, CacheOptions):
             unused += ONLY_WITH_INIT
         return dataclasses.replace(self, **_defaults(*unused))
 
-    def with_teacher_of(self, method) -> "Options":
-        """The same settings without those of a teacher that the method does not need.
+    def used_by(self, method) -> "Options":
+        """The same settings without what the method does not use.
 
         Args:
             method: a `distiller.Spec`.
@@ -235,6 +235,11 @@ class Options(NetOptions, DataOptions, CacheOptions):
         Raises:
             ValueError: a trained teacher is given to a method that trains its own.
         """
+        options = self._with_teacher_of(method)
+        unused = () if method.has_init_phase else ONLY_WITH_INIT
+        return dataclasses.replace(options, **_defaults(*unused))
+
+    def _with_teacher_of(self, method) -> "Options":
         if not method.uses_teacher:
             return self.without_teacher()
         if method.trains_teacher and self.has_trained_teacher:

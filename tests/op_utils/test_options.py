@@ -276,26 +276,29 @@ def test_without_teacher_nothing_of_a_teacher_counts():
 TEACHERS = Options(teacher="WRN-16-4", teacher_epochs=3, teacher_seed=9, seed=4)
 
 
-def method(uses_teacher=True, trains_teacher=False):
+def method(uses_teacher=True, trains_teacher=False, has_init_phase=False):
     return types.SimpleNamespace(
-        name="DML", uses_teacher=uses_teacher, trains_teacher=trains_teacher
+        name="DML",
+        uses_teacher=uses_teacher,
+        trains_teacher=trains_teacher,
+        has_init_phase=has_init_phase,
     )
 
 
 def test_a_method_is_left_what_it_needs_of_a_teacher():
-    assert TEACHERS.with_teacher_of(method()) == TEACHERS
-    alone = TEACHERS.with_teacher_of(method(uses_teacher=False))
+    assert TEACHERS.used_by(method()) == TEACHERS
+    alone = TEACHERS.used_by(method(uses_teacher=False))
     assert alone == TEACHERS.without_teacher()
 
 
 def test_a_given_teacher_needs_no_training():
     given = dataclasses.replace(TEACHERS, teacher_checkpoint="a.keras")
-    found = given.with_teacher_of(method())
+    found = given.used_by(method())
     assert found == Options(teacher="", teacher_checkpoint="a.keras", seed=4)
 
 
 def test_a_teacher_that_learns_along_has_no_training_of_its_own():
-    found = TEACHERS.with_teacher_of(method(trains_teacher=True))
+    found = TEACHERS.used_by(method(trains_teacher=True))
     assert found == Options(teacher="WRN-16-4", seed=4)
 
 
@@ -303,7 +306,7 @@ def test_a_trained_teacher_cannot_start_with_the_student():
     given = dataclasses.replace(TEACHERS, teacher_checkpoint="a.keras")
     message = r"--distiller=DML trains.*--teacher=NET.*--teacher_checkpoint=a\.keras"
     with pytest.raises(ValueError, match=message):
-        given.with_teacher_of(method(trains_teacher=True))
+        given.used_by(method(trains_teacher=True))
 
 
 def test_no_student_starts_with_a_fresh_teachers_seed():
@@ -424,6 +427,12 @@ def test_recipe():
 def test_only_a_student_in_float16_has_its_loss_scaled(dtype):
     recipe = Options().recipe(1, student(dtype))
     assert recipe.scale_loss == (dtype == "float16")
+
+
+def test_settings_of_a_phase_that_a_method_has_not_are_left_out():
+    given = Options(init_epochs=3, init_learning_rate=0.1, epochs=7)
+    assert given.used_by(method()) == Options(epochs=7)
+    assert given.used_by(method(has_init_phase=True)) == given
 
 
 def test_nothing_to_learn_from_raises():
