@@ -64,7 +64,8 @@ def _grid(pair: Pair, found: Sequence[Fact]) -> Grid:
 def _here(pair: Pair, method: str) -> str:
     """The grid's number, unless it has several settings of the method."""
     rows = pair.tables[0].rows
-    own = [row for row in rows if published.method_key(row.method) == method]
+    names = (published.method_key(row.records[0].method_name) for row in rows)
+    own = [row for row, name in zip(rows, names, strict=True) if name == method]
     if len(own) > 1:
         return f"{len(own)} settings"
     return mean_std(own[0].last) if own else MISSING

@@ -20,7 +20,8 @@ class Record:
         dataset: name.
         teacher: as the grid names it; "" for methods that have none.
         student: as the grid names it.
-        method: the method's label in the grid, such as "AT" or "VID+Soft_logits".
+        method: the method's label in the grid, such as "AT" or "VID+Soft_logits"; with
+            " (FILE)" where several flag files are of one method.
         varied: (name, value) of what else the grid varies, in its order, as text.
         fraction: share of the training data.
         seed: of the student.
@@ -48,6 +49,11 @@ class Record:
     def label(self) -> str:
         """The method with what is varied of it, e.g. "AT weight=10"."""
         return " ".join((self.method, *(f"{n}={v}" for n, v in self.varied)))
+
+    @property
+    def method_name(self) -> str:
+        """The method's own name, without its flag file's."""
+        return self.method.partition(" (")[0]
 
     @property
     def last(self) -> float | None:

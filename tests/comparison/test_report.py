@@ -202,6 +202,16 @@ def test_published_numbers_stand_beside_ours(tmp_path):
     assert "Published" not in write(cells, tmp_path)["report.md"]
 
 
+def test_a_method_of_several_files_stands_beside_its_published_number(tmp_path):
+    place = {"dataset": "cifar100", "teacher": "WRN-40-2", "student": "wrn_16_2"}
+    cells = [record("Soft_logits (ours/kd)", last=0.7125, **place)]
+    for expected in ("71.25 ± —", "2 settings"):
+        text = write(cells, tmp_path, published=True)["report.md"]
+        rows = table_below(text, "Published")
+        assert {row[3] for row in rows if row[0] == "Soft_logits"} == {expected}
+        cells += [record("Soft_logits (theirs/kd)", state=MISSING, **place)]
+
+
 def test_no_published_number_is_said(big):
     assert "No published number is known" in big["report.md"]
 
