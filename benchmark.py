@@ -8,6 +8,7 @@ import op_utils.environment  # noqa: F401
 
 # isort: split
 
+import functools
 import pathlib
 import shlex
 import sys
@@ -17,8 +18,8 @@ from absl import flags
 
 import dataloader
 from comparison import cells as cells_lib
-from comparison import estimate, grid_flags, report, search
-from comparison.progress import Progress, place_of
+from comparison import estimate, grid_flags, listing, report, search
+from comparison.progress import Progress
 from comparison.record import FAILED, FINISHED, MISSING
 from comparison.runner import Runner
 from op_utils import command_line, option_flags
@@ -26,15 +27,31 @@ from train_w_distill import build_net, canonical
 
 grid_flags.define()
 flags.DEFINE_string("output", "runs/benchmark", "Folder of runs and report.")
+flags.DEFINE_string("report_dir", "", "Folder of the report; default: --output.")
 flags.DEFINE_integer("jobs", 1, "Runs side by side.", lower_bound=1)
 flags.DEFINE_bool("dry_run", False, "List the runs and about how long they take.")
 flags.DEFINE_bool("report_only", False, "Write the report of what is there.")
 flags.DEFINE_bool("published", False, "Show published numbers beside ours.")
 
 
-def epoch_seconds(settings) -> float:
+@functools.cache
+def prepared(**options):
+    """The data; None, with a note, if they are not here.
+
+    A grid may be planned on another machine than it is run on.
+    """
+    try:
+        return dataloader.prepare(**options)
+    except ValueError as error:
+        print(f"note: times cannot be estimated: {error}")
+        return None
+
+
+def epoch_seconds(settings) -> float | None:
     """Measures how long an epoch of all of the data takes by the default method."""
-    data = dataloader.prepare(**{**settings.data(), "fraction": 1.0})
+    data = prepared(**{**settings.data(), "fraction": 1.0})
+    if data is None:
+        return None
     student, teacher = (
         build_net(settings.net(role), settings, data, 0)
         if role == "student" or settings.uses_teacher
@@ -43,21 +60,6 @@ def epoch_seconds(settings) -> float:
     )
     step = estimate.step_seconds(student, teacher, settings.batch_size)
     return step * data.steps_per_epoch
-
-
-def list_cells(cells) -> None:
-    """Prints what would be run and about how long it takes."""
-    records = [cell.read() for cell in cells]
-    estimates = estimate.Estimates(records, epoch_seconds)
-    total = 0.0
-    for cell, record in zip(cells, records, strict=True):
-        words = record.state if record.state != FAILED else f"failed: {record.reason}"
-        if record.state != FINISHED and not cell.problem:
-            seconds = estimates.seconds(cell)
-            total += seconds
-            words += f", about {estimate.as_text(seconds)}"
-        print(f"{place_of(record)}: {words}")
-    print(f"{len(cells)} runs; about {estimate.as_text(total)} of training are left")
 
 
 def run_cells(cells) -> None:
@@ -92,18 +94,18 @@ def run_search(made, expand, run) -> Iterator[list]:
             study.tell(records)
 
 
-def write_report(cells, output: pathlib.Path) -> list:
+def write_report(cells, folder: pathlib.Path) -> list:
     """Writes the report and returns the records it is about."""
     records = [cell.read() for cell in cells]
     report.write(
         records,
-        output,
+        folder,
         title=f"Benchmark: {', '.join(dict.fromkeys(r.dataset for r in records))}",
         command=shlex.join(["python", *sys.argv]),
         published=flags.FLAGS.published,
         searched=bool(flags.FLAGS.search),
     )
-    print(f"saved {output / 'report.md'}, report.html, cells.csv, report.json")
+    print(f"saved {folder / 'report.md'}, report.html, cells.csv, report.json")
     return records
 
 
@@ -124,7 +126,8 @@ def main() -> None:
     if flags.FLAGS.dry_run:
         for trials in run_search(made, expand, lambda cells: None):
             cells += trials
-        list_cells(cells_lib.runs(cells)[shard])
+        for line in listing.lines(cells_lib.runs(cells)[shard], epoch_seconds):
+            print(line)
         if made:
             print(f"of {flags.FLAGS.trials} trials; the results choose the others")
         return
@@ -137,7 +140,8 @@ def main() -> None:
     finally:
         # A search may propose the same again.
         places = {cell.record: cell for cell in cells}
-        records = write_report(places.values(), output)
+        folder = pathlib.Path(option_flags.path("report_dir") or output)
+        records = write_report(places.values(), folder)
     own = {cell.record.folder for cell in cells_lib.runs(cells)[shard]}
     records = [record for record in records if record.folder in own]
     failed = [record for record in records if record.state == FAILED]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+import distiller
 from comparison.cells import Cell
 from comparison.record import Record
 
@@ -22,8 +23,8 @@ class Estimates:
     Args:
         records: of the grid; the finished ones are the measurements.
         measure: settings -> seconds that an epoch of all of the data takes (alone, by
-            Soft_logits), for pairs of nets of which nothing is finished; None leaves
-            their time unknown.
+            Soft_logits), or None; for nets of which nothing is finished. Without it
+            their time is unknown.
     """
 
     def __init__(self, records: Sequence[Record], measure: Callable | None = None):
@@ -37,29 +38,39 @@ class Estimates:
         if record.seconds:
             speed = record.seconds / (record.epochs * record.fraction)
             methods = self._speeds.setdefault(_pair(record), {})
-            methods.setdefault(record.method, []).append(speed)
+            methods.setdefault(record.method_name, []).append(speed)
 
     def seconds(self, cell: Cell) -> float | None:
         """About how long the cell trains; None if nothing is known."""
         epoch = self._epoch(cell)
         if epoch is None or cell.settings is None:
             return None
-        return epoch * cell.settings.epochs * cell.record.fraction
+        return epoch * _epochs(cell.settings) * cell.record.fraction
+
+    def teacher_seconds(self, cell: Cell) -> float | None:
+        """About how long the training of the cell's teacher takes; None if unknown."""
+        settings = cell.settings.for_teacher()
+        epoch = self._measure_once((settings.train_dir,), settings)
+        return None if epoch is None else epoch * settings.epochs
 
     def _epoch(self, cell: Cell) -> float | None:
         """Seconds of an epoch of all of the data."""
         record = cell.record
         known = self._speeds.get(_pair(record), {})
-        if record.method in known:
-            return statistics.median(known[record.method])
+        if record.method_name in known:
+            return statistics.median(known[record.method_name])
         relative = [s / _steps(name) for name in known for s in known[name]]
         if relative:
-            return statistics.median(relative) * _steps(record.method)
-        if self._measure is None or cell.settings is None:
+            return statistics.median(relative) * _steps(record.method_name)
+        if cell.settings is None:
             return None
-        if _pair(record) not in self._measured:
-            self._measured[_pair(record)] = self._measure(cell.settings)
-        return self._measured[_pair(record)] * _steps(record.method)
+        epoch = self._measure_once(_pair(record), cell.settings)
+        return None if epoch is None else epoch * _steps(record.method_name)
+
+    def _measure_once(self, nets: tuple[str, ...], settings) -> float | None:
+        if nets not in self._measured:
+            self._measured[nets] = self._measure and self._measure(settings)
+        return self._measured[nets]
 
 
 def step_seconds(student, teacher, batch_size: int) -> float:
@@ -98,6 +109,13 @@ def as_text(seconds: float | None) -> str:
     minutes = round(seconds / 60)
     hours = f"{minutes // 60} h {minutes % 60:02d} min"
     return hours if minutes >= 90 else f"{minutes} min"
+
+
+def _epochs(settings) -> int:
+    """Of all phases; of a variant without an initialising one it may be too many."""
+    parts = settings.distiller.split("+")
+    count = sum(distiller.resolve(part).has_init_phase for part in parts)
+    return settings.epochs + count * settings.init_epochs
 
 
 def _pair(record: Record) -> tuple[str, ...]:

@@ -92,13 +92,33 @@ def test_a_dry_run_lists_the_cells_and_writes_nothing(tmp_path):
     given = "--methods=none,AT,CRD", "--seeds=0,1", "--mixup=0.2", "--dry_run"
     finished = commands.run(SCRIPT, *TINY, *given, cwd=tmp_path)
     assert finished.code == 0, finished.err
-    lines = finished.out.splitlines()
+    teacher, *lines = finished.out.splitlines()
+    assert teacher.startswith("teacher wrn_10_1: missing, about ")
     assert "none, wrn_10_1, 20 %, seed 0: missing, about " in lines[0]
     assert "AT, wrn_10_1 -> wrn_10_1, 20 %, seed 0: missing" in lines[1]
     assert "CRD, wrn_10_1 -> wrn_10_1, 20 %, seed 0: failed" in lines[2]
     assert "reads the label of each image" in lines[2]
     assert lines[6].startswith("6 runs; about ")
     assert not list(tmp_path.glob("[!.]*"))
+
+
+def test_a_dry_run_needs_no_data(tmp_path):
+    given = "--dataset=npz:absent.npz", "--methods=none,AT,AB", "--dry_run"
+    finished = commands.run(SCRIPT, *TINY, *given, cwd=tmp_path)
+    assert finished.code == 0, finished.err
+    lines = finished.out.splitlines()
+    notes = [line for line in lines if line.startswith("note: ")]
+    assert len(notes) == 1 and "absent.npz" in notes[0]
+    assert lines[-1] == "3 runs; 4 of unknown length"  # with the teacher
+
+
+def test_two_reports_of_one_folder_of_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for given in (["--seeds=0,1"], ["--seeds=0", "--report_dir=out/small"]):
+        with flagsaver.flagsaver():
+            flags.FLAGS([SCRIPT, *TINY, "--methods=none", "--report_only", *given])
+            benchmark.main()
+    assert [len(table(tmp_path / n)[0]) for n in ("out", "out/small")] == [2, 1]
 
 
 def table(folder):

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from comparison import estimate
+from comparison import estimate, listing
 from comparison.cells import Cell
 from comparison.estimate import Estimates
 from comparison.progress import Progress
@@ -15,10 +15,11 @@ from tests.comparison import make
 from tests.op_utils import tiny
 
 
-def cell(method="AT", epochs=4, **place):
-    record = make.record(method, state="missing", **place)
+def cell(method="AT", epochs=4, teacher_folder="", state="missing", **place):
+    record = make.record(method, state=state, **place)
     path = pathlib.Path("x")
-    return Cell(record, Options(epochs=epochs), "", "", path, path)
+    settings = Options(epochs=epochs, distiller=method, init_epochs=3)
+    return Cell(record, settings, "", teacher_folder, path, path)
 
 
 # 640 images an epoch at 100 images/s, of which 3 epochs: 19.2 s, 6.4 s each.
@@ -35,10 +36,19 @@ def test_of_a_smaller_fraction_it_takes_its_share():
     assert estimates.seconds(cell(fraction=0.25)) == pytest.approx(4 * 6.4 / 2)
 
 
+def test_initialising_phases_count():
+    estimates = Estimates([finished("AT")])
+    assert estimates.seconds(cell("AB")) == pytest.approx((4 + 3) * 6.4)
+    assert estimates.seconds(cell("AB+AT")) == pytest.approx((4 + 3) * 6.4)
+    assert estimates.seconds(cell("AB+FSP")) == pytest.approx((4 + 3 + 3) * 6.4)
+
+
 def test_others_take_what_their_steps_take():
     estimates = Estimates([finished("AT")])
     assert estimates.seconds(cell("MLKD")) == pytest.approx(3.7 * 4 * 6.4)
     assert estimates.seconds(cell("MLKD+AT")) == pytest.approx(3.7 * 4 * 6.4)
+    estimates = Estimates([finished("MLKD (ours/mlkd)")])
+    assert estimates.seconds(cell("MLKD")) == pytest.approx(4 * 6.4)
     estimates = Estimates([finished("MLKD")])
     assert estimates.seconds(cell("AT")) == pytest.approx(4 * 6.4 / 3.7)
 
@@ -56,6 +66,35 @@ def test_pairs_of_which_nothing_is_known_are_measured_once():
     assert found == pytest.approx([40.0, 2.3 * 40.0, 4 * 6.4])
     assert len(measured) == 1
     assert Estimates([finished()]).seconds(cells[0]) is None
+
+
+def test_the_listing_counts_a_teacher_once_and_tells_what_is_unknown():
+    cells = [
+        cell("AT", teacher_folder="absent", student="resnet20"),
+        cell("SP", teacher_folder="absent", student="resnet20"),
+        cell("none", student="resnet14"),
+    ]
+    measured = []
+
+    def measure(settings):
+        measured.append(settings)
+        return 2.0 if settings.distiller == "none" else None
+
+    first, *_, last = lines = list(listing.lines(cells, measure))
+    assert first == "teacher resnet56: missing, about 2 min"  # 60 epochs
+    assert [one.rpartition(": ")[2] for one in lines[1:4]] == [
+        "missing, of unknown length",
+        "missing, of unknown length",
+        "missing, about 8 s",
+    ]
+    assert last == (
+        "3 runs; about 2 min of training left, one by one; 2 of unknown length"
+    )
+    assert [(one.student, one.epochs) for one in measured] == [
+        ("resnet20", 60),  # the teacher, as its own training has it
+        ("resnet8", 4),
+        ("resnet8", 4),
+    ]
 
 
 def test_a_step_is_measured():
