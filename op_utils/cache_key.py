@@ -99,17 +99,32 @@ def _device() -> dict:
     return {
         "kind": details[0].get("device_name", "GPU") if details else "CPU",
         "processor": _processor(),
+        "switches": _switches(),
         "threads": threads or os.environ.get("TF_NUM_INTRAOP_THREADS") or _cores(),
     }
 
 
-def _processor() -> str:
+def _processor() -> dict[str, str]:
+    """Its name and what it can do, of which a virtual machine may hide some."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:  # no Linux
-        return platform.processor()
-    models = [line.partition(":")[2] for line in lines if line.startswith("model name")]
-    return models[0].strip() if models else platform.processor()
+        lines = []
+    pairs = (line.partition(":")[::2] for line in reversed(lines))
+    found = {name.strip(): value.strip() for name, value in pairs}
+    features = found.get("flags", found.get("Features", ""))
+    return {
+        "model": found.get("model name", platform.processor()),
+        "features": hashlib.sha256(features.encode()).hexdigest()[:16],
+    }
+
+
+def _switches() -> dict[str, str]:
+    """Environment variables that choose other kernels."""
+    starts = ("ONEDNN_", "DNNL_", "NVIDIA_TF32_", "TF_XLA_", "XLA_", "TF_CUDNN_")
+    return {
+        name: v for name, v in sorted(os.environ.items()) if name.startswith(starts)
+    }
 
 
 def _cores() -> int:

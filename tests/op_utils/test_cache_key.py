@@ -80,3 +80,17 @@ def test_the_period_and_the_net_s_name_do_not():
     same = cached_runs.teacher(name="another")
     expected = cache_key.of(plain())
     assert expected == key(period=5) == key(period=None) == key(teacher=same)
+
+
+def test_other_kernels_change_the_key(monkeypatch):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    assert facts()["device"] != plain()["device"]
+
+
+def test_a_processor_that_hides_features_changes_the_key(monkeypatch):
+    text = "model name : one\nflags : avx2 fma\n"
+    found = []
+    for cpuinfo in (text, text.replace(" fma", "")):
+        monkeypatch.setattr("pathlib.Path.read_text", lambda path, t=cpuinfo: t)
+        found.append(cache_key._processor())
+    assert found[0] != found[1] and found[0]["model"] == found[1]["model"] == "one"
