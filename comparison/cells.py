@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 import distiller
+from comparison import idle_axes
 from comparison import record as record_lib
 from comparison.grid import Grid, Method
 from comparison.record import FAILED, Record
@@ -49,10 +50,10 @@ class Cell:
         A folder that is damaged or another version's is a failure: the others count.
         """
         try:
-            check_format(self.folder)
+            check_is_the_cells(self.folder, self.settings)
             reason = self.problem
             if not reason and self.failure.exists():
-                reason = files.read_json(self.failure)["reason"]
+                reason = _reason(self.failure)
             return record_lib.read(self.record, reason)
         except (OSError, ValueError) as error:
             return dataclasses.replace(self.record, state=FAILED, reason=str(error))
@@ -63,8 +64,8 @@ def expand(
 ) -> list[Cell]:
     """The cells of a grid, one for each place in it.
 
-    The student alone, for one, is in one place for all its teachers. Two places may be
-    one run, where what is varied makes no difference to it.
+    The student alone, for one, is in one place for all its teachers, and a method whose
+    runs are the same whatever an axis says is in one place for all of its values.
 
     Args:
         grid: what is compared.
@@ -74,6 +75,9 @@ def expand(
         canonical: settings -> the same with one spelling of every name; ValueError if
             there can be no such run.
         output: folder of the grid.
+
+    Raises:
+        ValueError: two values of an axis give one run.
     """
     cells = {}
     for method, pair, fraction, seed, varied in grid.cells():
@@ -86,7 +90,7 @@ def expand(
         own["hparam"] = tuple(f"{name}={value}" for name, value in hparams.items())
         cell = _cell(settings, own, method, pair, varied, canonical, output)
         cells.setdefault(cell.record, cell)
-    return list(cells.values())
+    return idle_axes.left_out(list(cells.values()))
 
 
 def runs(cells: Sequence[Cell]) -> list[Cell]:
@@ -97,6 +101,21 @@ def runs(cells: Sequence[Cell]) -> list[Cell]:
     return list(found.values())
 
 
+def notes(cells: Sequence[Cell]) -> list[str]:
+    """What a user may not expect of the grid, a line each."""
+    folders: dict[str, set] = {}
+    for cell in cells:
+        if cell.teacher:
+            place = f"{cell.record.teacher} on {cell.record.dataset}"
+            folders.setdefault(place, set()).add(cell.teacher)
+    return [
+        f"note: what is varied is varied of the teacher's training, too: several "
+        f"{place} are trained. To hold it, train it first and name its .keras file"
+        for place, own in folders.items()
+        if len(own) > 1
+    ]
+
+
 def check_any(cells: Sequence[Cell]) -> None:
     """Raises ValueError, with the first one's reason, if no cell can be run."""
     problems = [cell.problem for cell in cells]
@@ -104,17 +123,44 @@ def check_any(cells: Sequence[Cell]) -> None:
         raise ValueError(problems[0])
 
 
-def check_format(folder: RunFolder) -> None:
-    """Raises ValueError if another version of the program wrote the run."""
-    if folder.is_finished and folder.config.exists():
-        found = files.read_json(folder.config)
-        if not isinstance(found, dict) or found.get("format") != FORMAT:
-            written = found.get("format") if isinstance(found, dict) else found
-            raise ValueError(
-                f"{folder.path} was written by another version. Expected a run folder "
-                f"of format={FORMAT}. Received: format={written!r}. Move it away, or "
-                "choose another --output."
-            )
+def check_is_the_cells(folder: RunFolder, settings: Options | None) -> None:
+    """Raises ValueError if a finished folder is another version's or another run's.
+
+    Args:
+        folder: a run folder, finished or not.
+        settings: of the run that is expected; None expects none in particular.
+    """
+    if not folder.is_finished or not folder.config.exists():
+        return
+    found = files.read_json(folder.config)
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        written = found.get("format") if isinstance(found, dict) else found
+        raise ValueError(
+            f"{folder.path} was written by another version. Expected a run folder "
+            f"of format={FORMAT}. Received: format={written!r}. Move it away, or "
+            "choose another --output."
+        )
+    expected = settings.config() if settings else {}
+    usual = Options().config()
+    changed = [
+        f"--{name} was {found[name]!r} and is now {value!r}"
+        for name, value in expected.items()
+        # What a run does not use it leaves at its default.
+        if name in found and found[name] not in (value, usual.get(name))
+    ]
+    if changed:
+        raise ValueError(
+            f"{folder.path} holds a run with other settings: {'; '.join(changed)}. "
+            "Expected the cell's. Move it away, or choose another --output."
+        )
+
+
+def _reason(path: pathlib.Path) -> str:
+    """Why the last try failed, as the runner wrote it."""
+    found = files.read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("reason"), str):
+        raise ValueError(f"{path} is damaged. Expected a reason. Received: {found!r}.")
+    return found["reason"]
 
 
 def _cell(settings, own, method, pair, varied, canonical, output) -> Cell:

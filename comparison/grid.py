@@ -100,6 +100,8 @@ class Grid:
         for name in ("methods", "pairs", "fractions", "seeds"):
             _check_list(name, getattr(self, name))
         _check_names([name for axis in self.axes for name in axis.names])
+        for method in self.methods:
+            self._check_once(method)
         for axis in self.axes:
             if not any(axis.applies_to(method) for method in self.methods):
                 known = {n for m in self.methods for n in m.spec.hyperparameters}
@@ -108,6 +110,22 @@ class Grid:
                     "train_w_distill.py or a hyperparameter, one of "
                     f"{', '.join(sorted(known))}. Received: "
                     f"--vary={'/'.join(axis.names)}."
+                )
+
+    def _check_once(self, method: Method) -> None:
+        """Raises ValueError if two axes set one hyperparameter of a method."""
+        names = [
+            _hparam(name, method) or name
+            for axis in self.axes
+            if axis.applies_to(method)
+            for name in axis.names
+        ]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"Two axes vary {name} of {method.label}. Expected one, or "
+                    "METHOD.NAME in each. Received: --vary="
+                    f"{' --vary='.join('/'.join(axis.names) for axis in self.axes)}."
                 )
 
     def cells(self) -> Iterator[tuple]:

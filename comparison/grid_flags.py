@@ -8,7 +8,7 @@ from absl import flags
 from comparison import grid, search
 from nets import given
 from op_utils import option_flags
-from op_utils.options import file_digest
+from op_utils.file_digest import file_digest
 
 _OWN = "methods", "pairs", "fractions", "seeds", "vary", "search", "trials", "shard"
 # Flags of train_w_distill.py that the grid says otherwise, and how.
@@ -60,6 +60,7 @@ def read(settings) -> grid.Grid:
             "--list is not the benchmark's. Expected train_w_distill.py --list. "
             "Received: --list."
         )
+    _check_modes()
     names = option_flags.given()
     for name, instead in _TAKEN.items():
         if name in names:
@@ -83,6 +84,23 @@ def read(settings) -> grid.Grid:
     )
     _check_sides(found, settings)
     return found
+
+
+def _check_modes() -> None:
+    """Tells what has no effect; ValueError if two say what to do instead of running."""
+    given = {name: flags.FLAGS[name].value for name in ("dry_run", "report_only")}
+    if all(given.values()):
+        raise ValueError(
+            "A dry run writes no report. Expected --dry_run or --report_only. "
+            "Received: both."
+        )
+    for mode, names in (
+        ("dry_run", ("jobs", "report_dir", "published")),
+        ("report_only", ("jobs", "shard")),
+    ):
+        for name in names:
+            if given[mode] and flags.FLAGS[name].present:
+                print(f"note: --{name} has no effect with --{mode}")
 
 
 def _check_sides(found: grid.Grid, settings) -> None:

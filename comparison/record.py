@@ -51,6 +51,13 @@ class Record:
         return " ".join((self.method, *(f"{n}={v}" for n, v in self.varied)))
 
     @property
+    def varied_names(self) -> frozenset[str]:
+        """Names of the settings that the grid varies of this cell."""
+        return frozenset(
+            name for joined, _ in self.varied for name in joined.split("/")
+        )
+
+    @property
     def method_name(self) -> str:
         """The method's own name, without its flag file's."""
         return self.method.partition(" (")[0]
@@ -108,6 +115,14 @@ class Record:
         return not along & set(parts)
 
     @property
+    def reads_cache(self) -> bool:
+        """Whether the finished run took outputs of its teacher from the cache."""
+        if not self.result or "teacher" not in self.result:
+            return False
+        is_never_asked = (self.forward_passes or {}).get("teacher") == 0
+        return self.result.get("teacher_cache", False) or is_never_asked
+
+    @property
     def forward_passes(self) -> dict[str, float] | None:
         """Role ("student", "teacher") -> forward passes for each training image."""
         return self.result.get("forward_passes") if self.result else None
@@ -129,28 +144,38 @@ def read(record: Record, reason: str = "") -> Record:
         ValueError: the folder is damaged.
     """
     folder = RunFolder(record.folder)
-    if folder.is_finished:
-        result = _checked(files.read_json(folder.result), folder.result)
-        if folder.config.exists():
-            found = files.read_json(folder.config)
-            result = {**result, "data_sha256": found.get("data_sha256")}
-        rows = tuple(metrics_table.read(folder.metrics))
-        return dataclasses.replace(record, state=FINISHED, result=result, rows=rows)
-    state = FAILED if reason else MISSING
-    return dataclasses.replace(record, state=state, reason=reason)
-
-
-def _checked(result, path: pathlib.Path) -> dict:
-    """The result; ValueError unless it has what a report is made of."""
+    if not folder.is_finished:
+        state = FAILED if reason else MISSING
+        return dataclasses.replace(record, state=state, reason=reason)
+    result = files.read_json(folder.result)
+    rows = tuple(metrics_table.read(folder.metrics))
+    found = dataclasses.replace(record, state=FINISHED, result=result, rows=rows)
     try:
-        float(result["student"]["top1"])
-        has_all = {"best_on_validation", "settings"} <= result.keys()
-        has_all = has_all and "hparam" in result["settings"]
-    except (AttributeError, KeyError, TypeError, ValueError):
-        has_all = False
-    if not has_all:
+        _read_all(found)
+    except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(
-            f"{path} is damaged. Expected a run's result: student, best_on_validation "
-            f"and settings. Received: {str(result)[:80]}."
-        )
-    return result
+            f"{folder.result} or {folder.metrics.name} is damaged. Expected what a run "
+            f"writes. Received: {type(error).__name__}: {error}."
+        ) from error
+    if folder.config.exists():
+        digest = files.read_json(folder.config).get("data_sha256")
+        found = dataclasses.replace(found, result={**result, "data_sha256": digest})
+    return found
+
+
+def _read_all(record: Record) -> None:
+    """Reads all that a report is made of, so that what is wrong shows here."""
+    names = "test_accuracy", "validation_accuracy", "images_per_second"
+    numbers = [record.last, record.best, record.best_validation, record.seconds]
+    numbers += [row[name] for row in record.rows for name in names if name in row]
+    numbers += (record.forward_passes or {}).values()
+    for number in numbers:
+        if number is not None:
+            float(number)
+    teacher = record.result.get("teacher", {"top1": 0.0})
+    float(teacher["top1"])
+    texts = [*record.hyperparameters, record.result["settings"]["distiller"]]
+    texts += [row["phase"] for row in record.rows]
+    texts += record.result.get("versions", {}).values()
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"a text was expected among {texts}")

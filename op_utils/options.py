@@ -8,6 +8,7 @@ import re
 
 from op_utils.cache_options import ONLY_WITH_CACHE, CacheOptions
 from op_utils.data_options import ONLY_WITH_CROPS, ONLY_WITH_VARIATION, DataOptions
+from op_utils.file_digest import file_digest
 from op_utils.net_options import FILES, ONLY_WITH_TEACHER, TEACHER_MODEL, NetOptions
 from op_utils.option import (
     COUNT,
@@ -203,7 +204,8 @@ class Options(NetOptions, DataOptions, CacheOptions):
         # Some have "/" or ":".
         dataset = re.sub(r"[^\w.]+", "_", self.dataset)
         student = re.sub(r"[^\w.-]+", "_", student)
-        return f"{parent}/{dataset}-{student}-{self.distiller}-{key}"
+        name = f"{dataset}-{student}-{self.distiller}-{key}"
+        return str(pathlib.PurePath(parent, name))
 
     def without_teacher(self) -> "Options":
         """The same settings with those of a teacher left out."""
@@ -220,7 +222,7 @@ class Options(NetOptions, DataOptions, CacheOptions):
             is_cached: whether a phase takes anything from the teacher cache.
         """
         unused = () if augmentation.crops else ONLY_WITH_CROPS
-        unused += () if is_cached else ("teacher_cache_precision",)
+        unused += () if is_cached else ("teacher_cache", "teacher_cache_precision")
         unused += () if augmentation.varies else ONLY_WITH_VARIATION
         if not any(phase.length == "init" for phase in phases):
             unused += ONLY_WITH_INIT
@@ -294,14 +296,3 @@ ONLY_WITH_INIT = ("init_epochs", "init_learning_rate")
 
 def _defaults(*names: str) -> dict:
     return {f.name: f.default for f in dataclasses.fields(Options) if f.name in names}
-
-
-def file_digest(path: str) -> str:
-    """SHA-256 of a file's bytes; ValueError if it cannot be read."""
-    try:
-        with pathlib.Path(path).open("rb") as file:
-            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ValueError(
-            f"cannot read {path}: {error.strerror}. Expected a .keras file."
-        ) from error

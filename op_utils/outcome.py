@@ -46,6 +46,7 @@ def save(folder, settings, trainer, entries: Mapping, save_net: Callable) -> Non
         **entries,
         "best_on_validation": metrics_table.best_epoch(folder.metrics),
         "forward_passes": metrics_table.forward_passes(folder.metrics),
+        "teacher_cache": settings.teacher_cache,  # no setting: it changes no number
         "settings": settings.config(),
         "versions": report.versions(),
     }

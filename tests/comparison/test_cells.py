@@ -91,18 +91,94 @@ def test_if_nothing_can_be_run_the_first_reason_is_the_error(tmp_path):
     cells.check_any([*wrong, *expand(make("AT"), tmp_path)])
 
 
-def test_one_run_may_be_in_several_places(tmp_path):
-    axes = (grid.read_axis("teacher_epochs=10,20"),)
-    made = Grid(grid.read_methods(["none", "AT"]), (("resnet20", "ResNet-8"),),
-                axes=axes, **SIDES)  # fmt: skip
-    found = expand(made, tmp_path)
-    alone = [cell for cell in found if cell.record.method == "none"]
-    assert [dict(cell.record.varied)["teacher_epochs"] for cell in alone] == [
-        "10",
-        "20",
-    ]
-    assert len(found) == 4 and len(cells.runs(found)) == 3
+def expand_axes(tmp_path, methods, *axes):
+    made = Grid(
+        grid.read_methods(methods),
+        (("resnet20", "ResNet-8"),),
+        axes=tuple(map(grid.read_axis, axes)),
+        **SIDES,
+    )
+    return expand(made, tmp_path)
+
+
+def labels(cells):
+    return [cell.record.label for cell in cells]
+
+
+def test_what_changes_no_run_of_a_method_is_not_varied_of_it(tmp_path):
+    found = expand_axes(tmp_path, ["none", "AT"], "teacher_epochs=10,20")
+    assert labels(found) == ["none", "AT teacher_epochs=10", "AT teacher_epochs=20"]
     assert {cell.record.student for cell in found} == {"resnet8"}
+    axes = "init_epochs=1,5", "epochs=2,3"
+    found = expand_axes(tmp_path, ["AT", "FitNet", "DML"], *axes)
+    assert labels(found)[:2] == ["AT epochs=2", "AT epochs=3"]
+    assert labels(found)[2:6] == [
+        f"FitNet init_epochs={i} epochs={e}" for i in (1, 5) for e in (2, 3)
+    ]
+    assert len(cells.runs(found)) == len(found) == 8
+
+
+def test_two_values_that_give_one_run_raise(tmp_path):
+    message = "temperature=4 and Soft_logits temperature=4.0"
+    with pytest.raises(ValueError, match=message):
+        expand_axes(tmp_path, ["Soft_logits"], "temperature=4,4.0,5")
+
+
+def test_one_value_is_shown_though_it_changes_nothing(tmp_path):
+    assert labels(expand_axes(tmp_path, ["AT"], "init_epochs=5")) == [
+        "AT init_epochs=5"
+    ]
+
+
+def test_a_teacher_that_is_varied_is_told(tmp_path):
+    [note] = cells.notes(expand_axes(tmp_path, ["none", "AT"], "learning_rate=0.1,0.2"))
+    assert "several resnet20 on " in note and ".keras file" in note
+    assert not cells.notes(expand_axes(tmp_path, ["none", "AT"], "weight=1,2"))
+
+
+def test_a_folder_with_other_settings_is_a_failure(tmp_path):
+    (cell,) = expand(make("AT"), tmp_path)
+    finish(cell)
+    config = {"format": 1, **cell.settings.config()}
+    path = cell.folder.config
+    path.write_text(json.dumps(config))
+    assert cell.read().state == FINISHED
+    path.write_text(json.dumps({**config, "learning_rate": 0.5}))
+    record = cell.read()
+    assert record.state == FAILED
+    assert "--learning_rate was 0.5 and is now 0.05" in record.reason
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("metrics.csv", "phase,epoch,step,images_per_second\ntrain,1,10,3x\n"),
+        ("metrics.csv", "phase,epoch,step,images_per_second\ntrain,1,10,0\n"),
+        ("metrics.csv", "epoch,step\n1,10\n"),
+        ("result.json", {"student": {"top1": "high"}}),
+        ("result.json", {"best_on_validation": {"epoch": 1}}),
+        ("result.json", {"settings": {"hparam": [], "batch_size": 8}}),
+        ("result.json", {"teacher": {"net": "resnet20"}}),
+        ("result.json", {"forward_passes": {"student": "once"}}),
+    ],
+)
+def test_each_damage_of_a_run_is_a_failure(file, text, tmp_path):
+    (cell,) = expand(make("AT"), tmp_path)
+    finish(cell)
+    path = cell.record.folder / file
+    if isinstance(text, dict):
+        text = json.dumps({**json.loads(path.read_text()), **text})
+    path.write_text(text)
+    record = cell.read()
+    assert record.state == FAILED and record.result is None
+    assert str(cell.record.folder) in record.reason and "damaged" in record.reason
+
+
+def test_a_damaged_reason_is_a_failure(tmp_path):
+    (cell,) = expand(make("AT"), tmp_path)
+    cell.failure.parent.mkdir()
+    cell.failure.write_text("{}")
+    assert cell.read().state == FAILED and str(cell.failure) in cell.read().reason
 
 
 def test_a_fresh_teacher_is_in_the_tables_of_its_net_and_of_its_file(tmp_path):
@@ -118,7 +194,7 @@ def finish(cell, form=1):
     (path / "config.json").write_text(json.dumps({"format": form}))
     (path / "metrics.csv").write_text("phase,epoch,step\ndistill,1,10\n")
     result = {"student": {"top1": 0.25}, "best_on_validation": None}
-    result["settings"] = {"hparam": []}
+    result["settings"] = {"hparam": [], "distiller": "AT", "batch_size": 8}
     (path / "result.json").write_text(json.dumps(result))
 
 

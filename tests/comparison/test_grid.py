@@ -179,3 +179,17 @@ def test_equal_names_of_files_are_told_apart_by_their_folders(tmp_path):
 def test_what_is_no_axis_or_two(axes):
     with pytest.raises(ValueError, match=r"Received: "):
         make(KD, axes=axes)
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        ("weight=1,2", "AT.weight=10,20"),
+        ("AT.weight=1,2", "attention.weight=10"),
+        ("weight/epochs=1/2,3/4", "AT.weight=1"),
+    ],
+)
+def test_two_axes_of_one_hyperparameter(axes):
+    axes = tuple(map(grid.read_axis, axes))
+    with pytest.raises(ValueError, match="Two axes vary weight of AT.*AT.weight"):
+        Grid(grid.read_methods(["AT", "SP"]), (("a", "b"),), (1.0,), (0,), axes)

@@ -28,7 +28,7 @@ FINISH = (
     "{then}\n"
     "(folder / 'metrics.csv').write_text('phase,epoch,step\\n')\n"
     "result = dict(student=dict(top1=0.5), best_on_validation=None)\n"
-    "result['settings'] = dict(hparam=[])\n"
+    "result['settings'] = dict(hparam=[], distiller='none', batch_size=8)\n"
     "(folder / 'result.json').write_text(json.dumps(result))\n"
     "(folder / 'ended').write_text(str(time.time()))\n"
 )
