@@ -6,12 +6,13 @@ from typing import Any
 
 from comparison.record import Record
 from op_utils.net_options import ONLY_WITH_TEACHER
+from op_utils.options import ONLY_WITH_INIT
 
 # What cells differ in by design: their place in the grid, and the method's own.
 _PLACE = ("dataset", "data_fraction", "student", "teacher", "seed")
-_OF_METHOD = ("distiller", "hparam", "task_weight", "init_epochs")
+OF_METHOD = ("distiller", "hparam", "task_weight", *ONLY_WITH_INIT)
 # Says nothing about who has no teacher, or one that learns along.
-_OF_TEACHER = "teacher_"
+OF_TEACHER = "teacher_"
 
 
 def settings(records: Sequence[Record]) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -43,11 +44,11 @@ def _of(record: Record) -> dict[str, Any]:
     if not record.result:
         return {}
     given = record.result["settings"]
-    varied = {name for joined, _ in record.varied for name in joined.split("/")}
-    left_out = {*_PLACE, *_OF_METHOD, *varied}
+    varied = record.varied_names
+    left_out = {*_PLACE, *OF_METHOD, *varied}
     found = {name: value for name, value in given.items() if name not in left_out}
     if not record.has_fixed_teacher:
-        found = {n: v for n, v in found.items() if not n.startswith(_OF_TEACHER)}
+        found = {n: v for n, v in found.items() if not n.startswith(OF_TEACHER)}
     elif given.get("teacher_checkpoint"):  # How it was trained is not known here.
         found = {n: v for n, v in found.items() if n not in ONLY_WITH_TEACHER}
     found["evaluated epochs"] = sum("test_accuracy" in row for row in record.rows)

@@ -96,6 +96,8 @@ def _plots(pair: Pair) -> list[Block]:
     for table in pair.tables:
         share = f"{percent(table.fraction)} of the training data"
         text = f"Accuracy over training time, {share}. A name without room is left out."
+        if any(record.reads_cache for row in table.rows for record in row.records):
+            text += " Some took the teacher's outputs from its cache: see the costs."
         found.append((cost_plot.over_cost(table, looks), text))
         for method, figure in heat_map.heat_maps(table):
             text = (
@@ -137,8 +139,13 @@ def _few(labels: Sequence[str]) -> str:
 
 def _conditions(pairs: Sequence[Pair]) -> list[Block]:
     """What all finished cells have in common."""
-    found = conditions.settings([record for pair in pairs for record in pair.records])
-    rows = [(n, next(iter(values))) for n, values in found.items() if len(values) == 1]
+    records = [record for pair in pairs for record in pair.records]
+    varied = set().union(*(record.varied_names for record in records))
+    rows = [
+        (name, next(iter(values)))
+        for name, values in conditions.settings(records).items()
+        if len(values) == 1 and name not in varied
+    ]
     if not rows:
         return []
     heading = Heading(2, "Conditions of all finished cells")

@@ -9,7 +9,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from comparison.figures import Look, drawn, percent, shown
-from comparison.summary import ALONE, Row, Table
+from comparison.summary import Row, Table
 
 _SIZE = (10.5, 6)  # inches
 _DPI = 72  # of SVG, so that texts are measured as they are drawn
@@ -32,17 +32,19 @@ _MANY_TICKS = 9
 def over_cost(table: Table, looks: Mapping[str, Look]) -> Figure | None:
     """Mean last accuracy over training seconds; None if no cell has both.
 
-    The seconds are relative to the student alone if that has some.
+    The seconds are relative to the student alone if all have one to compare with.
     """
     rows = [row for row in drawn(table.rows) if row.seconds.n and row.seconds.mean > 0]
     if not rows:
         return None
-    alone = next((row.seconds.mean for row in rows if row.method == ALONE), None)
-    unit = alone or 1.0
+    is_relative = all(row.relative_seconds for row in rows)
     figure = Figure(figsize=_SIZE, dpi=_DPI)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.075, 0.1, 0.9, 0.82))
-    places = [(row.seconds.mean / unit, 100 * row.last.mean) for row in rows]
+    seconds = [
+        row.relative_seconds if is_relative else row.seconds.mean for row in rows
+    ]
+    places = [(x, 100 * row.last.mean) for x, row in zip(seconds, rows, strict=True)]
     for row, (x, y) in zip(rows, places, strict=True):
         look = looks[row.label]
         axes.plot(x, y, look.marker, color=look.colour, markersize=6, zorder=look.order)
@@ -51,7 +53,7 @@ def over_cost(table: Table, looks: Mapping[str, Look]) -> Figure | None:
     axes.autoscale_view()
     _ticks(axes)
     title = f"{percent(table.fraction)} of the training data"
-    cost = "student alone = 1" if alone else "seconds"
+    cost = "student alone = 1" if is_relative else "seconds"
     axes.set_title(title, fontsize=10)
     axes.set(xlabel=f"training time, {cost}", ylabel="test accuracy, last epoch, %")
     axes.grid(alpha=0.3)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from comparison import statistics
+from comparison.conditions import OF_METHOD, OF_TEACHER
 from comparison.record import FINISHED, Record
 from comparison.statistics import Paired, Spread
 
@@ -20,10 +21,13 @@ class Row:
         records: planned cells, by seed.
         difference: of the last accuracy to the student alone, in points; None for the
             student alone.
+        relative_seconds: those of training over those of the student alone that it is
+            compared with, the mean over the seeds that both have.
     """
 
     records: tuple[Record, ...]
     difference: Paired | None = None
+    relative_seconds: float | None = None
 
     @property
     def label(self) -> str:
@@ -132,7 +136,11 @@ def _table(key: tuple[str, str, str], records: Sequence[Record]) -> Table:
     for record in records:
         cells.setdefault(record.label, []).append(record)
     rows = [
-        Row(tuple(sorted(own, key=lambda r: r.seed)), _difference(own, records))
+        Row(
+            tuple(sorted(own, key=lambda r: r.seed)),
+            _difference(own, records),
+            _relative_seconds(own, records),
+        )
         for own in cells.values()
     ]
     tested = [row.difference.p if row.difference else None for row in rows]
@@ -164,11 +172,22 @@ def _difference(own: Sequence[Record], records: Sequence[Record]) -> Paired | No
     return statistics.paired(points)
 
 
+def _relative_seconds(own: Sequence[Record], records: Sequence[Record]) -> float | None:
+    pairs = ((record, baseline(record, records)) for record in own)
+    shares = [
+        record.seconds / alone.seconds
+        for record, alone in pairs
+        if alone is not None and record.seconds and alone.seconds
+    ]
+    return statistics.spread(shares).mean
+
+
 def baseline(record: Record, records: Iterable[Record]) -> Record | None:
     """The student alone that a cell is compared with.
 
-    It has the same data, student and seed, and varies nothing that the cell does not;
-    among several the one that shares most with it.
+    It has the same data, student and seed, varies nothing that the cell does not, and
+    has the settings of the recipe that the cell varies; among several it is the one
+    that shares most with it.
     """
     place = (record.dataset, record.student, record.fraction, record.seed)
     found = [
@@ -177,5 +196,18 @@ def baseline(record: Record, records: Iterable[Record]) -> Record | None:
         if other.method == ALONE
         and (other.dataset, other.student, other.fraction, other.seed) == place
         and set(other.varied) <= set(record.varied)
+        and _shares_recipe(other, record)
     ]
     return max(found, key=lambda other: len(other.varied), default=None)
+
+
+def _shares_recipe(alone: Record, record: Record) -> bool:
+    """Whether both were trained with the same values of what the record varies."""
+    if not (alone.result and record.result):
+        return True
+    own, theirs = record.result["settings"], alone.result["settings"]
+    return all(
+        own[name] == theirs[name]
+        for name in record.varied_names & own.keys() & theirs.keys()
+        if name not in OF_METHOD and not name.startswith(OF_TEACHER)
+    )

@@ -23,7 +23,9 @@ COST_NOTE = (
     "Epochs are those of all phases; forward passes are per training image; seconds "
     "are of training alone, without evaluation, and depend on the machine and on what "
     "else it did, also relative to those of the student alone; the last column is all "
-    "that the method was given."
+    'that the method was given. "+ cache": outputs of the teacher were taken from the '
+    "teacher cache. What filled it is not in the seconds, so that they compare only "
+    "with those of rows that took theirs from it, too."
 )
 
 
@@ -68,12 +70,11 @@ def costs(table: Table) -> Grid:
         "Method", "Epochs", "Student passes", "Teacher passes", "Seconds",
         "Relative", "Parameters", "Multiply-accumulates", "Hyperparameters",
     )  # fmt: skip
-    alone = next((r.seconds.mean for r in table.rows if r.method == ALONE), None)
-    rows = tuple(_cost_row(row, alone) for row in table.rows)
+    rows = tuple(map(_cost_row, table.rows))
     return Grid(header, rows, words=(0, len(header) - 1))
 
 
-def _cost_row(row: Row, alone: float | None) -> tuple[str, ...]:
+def _cost_row(row: Row) -> tuple[str, ...]:
     own, mean = row.finished, row.seconds.mean
     students = [(r.result or {}).get("student") or {} for r in own]
     passes = [r.forward_passes or {} for r in own]
@@ -81,13 +82,20 @@ def _cost_row(row: Row, alone: float | None) -> tuple[str, ...]:
         row.label,
         _all(r.epochs for r in own),
         _all(found.get("student") for found in passes),
-        _all(found.get("teacher") for found in passes),
+        _all(map(_teacher_passes, own), ""),
         MISSING if mean is None else f"{mean:.1f}" if mean < 100 else f"{mean:.0f}",
-        f"{mean / alone:.2f}" if mean is not None and alone else MISSING,
+        MISSING if row.relative_seconds is None else f"{row.relative_seconds:.2f}",
         _all((net.get("parameters") for net in students), ",d"),
         _all((net.get("multiply_accumulates") for net in students), ",d"),
         _all(map(hyperparameters, own), ""),
     )
+
+
+def _teacher_passes(record: Record) -> str | None:
+    passes = (record.forward_passes or {}).get("teacher")
+    if passes is None:
+        return None
+    return f"{passes:g} + cache" if record.reads_cache else f"{passes:g}"
 
 
 def across(pair: Pair) -> Grid:

@@ -9,6 +9,7 @@ CELLS = [record("none"), record("AT", fraction=0.1, seed=3), record("DML")]
 
 def test_equal_but_for_what_differs_by_design():
     differs = {"task_weight": 0.1, "init_epochs": 3, "hparam": ["weight=1"]}
+    differs["init_learning_rate"] = 0.1
     cells = [*CELLS, record("SP", settings=differs), record("SP", state=FAILED)]
     assert conditions.unequal(cells) == {}
     along = {"teacher_checkpoint": "", "teacher_seed": 7}

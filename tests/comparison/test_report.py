@@ -1,6 +1,7 @@
 """The files of a report: their numbers are the runs', and nothing missing is lost."""
 
 import csv
+import dataclasses
 import html
 import json
 import pathlib
@@ -48,6 +49,7 @@ def make_run(folder, method, seed, last, best):
     """A finished run's two files, as short as they can be."""
     folder.mkdir()
     settings = {"hparam": ["weight=3.0"], "batch_size": 50, "task_weight": 0.5}
+    settings["distiller"] = method
     student = {"net": "resnet8", "top1": last, "parameters": 1234}
     result = {"student": student, "settings": settings, "versions": {}}
     result["best_on_validation"] = {
@@ -187,6 +189,33 @@ def test_unequal_conditions_are_said_only_if_there_are_some(big, tmp_path):
         [pair, "learning_rate", "0.05", "none"],
         [pair, "learning_rate", "0.1", "AT"],
     ]
+
+
+def test_what_is_varied_of_some_is_no_condition_of_all(tmp_path):
+    joined = (("epochs/weight", "3/1"),)
+    cells = [record("none", settings={"epochs": 5}), record("AT", varied=joined)]
+    text = write(cells, tmp_path)["report.md"]
+    conditions = table_below(text, "Conditions of all finished cells")
+    names = {row[0] for row in conditions}
+    assert "epochs" not in names and {"batch_size", "teacher_checkpoint"} <= names
+
+
+def test_outputs_from_the_cache_are_told(tmp_path):
+    live, cached = record("AT"), record("SP")
+    cached = dataclasses.replace(
+        cached, result={**cached.result, "teacher_cache": True}
+    )
+    passes = {"student": 1.0, "teacher": 0.0}
+    old = record("CC")  # of a version that did not record it
+    old = dataclasses.replace(old, result={**old.result, "forward_passes": passes})
+    text = write([record("none"), live, cached, old], tmp_path)["report.md"]
+    costs = table_below(text, "Costs with 100 % of the training data")
+    found = {row[0]: row[3] for row in costs}
+    assert found["none"] == "—" and found["AT"] == "1"
+    assert found["SP"] == "1 + cache" and found["CC"] == "0 + cache"
+    assert "What filled it is not in the seconds" in text
+    page = write([record("none"), live], tmp_path)["report.html"]
+    assert "from its cache" not in page
 
 
 def test_published_numbers_stand_beside_ours(tmp_path):

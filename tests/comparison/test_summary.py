@@ -91,3 +91,39 @@ def test_missing_numbers_do_not_count():
     assert (cell.last.n, cell.best) == (2, statistics.Spread(1, 0.4, None))
     bare = dataclasses.replace(cells[0], rows=())
     assert (bare.seconds, bare.epochs) == (None, None)
+
+
+def test_the_student_alone_has_the_recipe_that_is_varied():
+    """An axis of a flag and a hyperparameter leaves it out: it has another recipe."""
+    cells = [record("none", last=0.5, seed=s, settings={"epochs": 3}) for s in (0, 1)]
+    for epochs in (3, 6):
+        cells += [
+            record("AT", last=0.6 + 0.01 * s, seed=s, settings={"epochs": epochs},
+                   varied=(("epochs/weight", f"{epochs}/1"),))
+            for s in (0, 1)
+        ]  # fmt: skip
+    found = rows(cells)
+    assert found["AT epochs/weight=3/1"].difference.n == 2
+    assert found["AT epochs/weight=6/1"].difference.n == 0
+    assert found["AT epochs/weight=6/1"].relative_seconds is None
+
+
+def test_what_is_varied_of_teacher_or_method_needs_no_student_alone_with_it():
+    changes = {"teacher_epochs": 60, "task_weight": 0.5}
+    cells = [record("none", last=0.5, settings={"teacher_epochs": 30})]
+    varied = tuple((name, str(value)) for name, value in changes.items())
+    cells.append(record("AT", last=0.6, settings=changes, varied=varied))
+    assert rows(cells)["AT teacher_epochs=60 task_weight=0.5"].difference.n == 1
+
+
+def test_seconds_are_relative_to_the_student_alone_of_the_same_recipe():
+    cells = [
+        record(method, epochs=epochs, speed=speed, varied=(("epochs", str(epochs)),),
+               last=epochs / 100)
+        for method, speed in (("none", 1000.0), ("AT", 500.0))
+        for epochs in (5, 50)
+    ]  # fmt: skip
+    found = {label: row.relative_seconds for label, row in rows(cells).items()}
+    assert found == pytest.approx(
+        {"none epochs=5": 1, "none epochs=50": 1, "AT epochs=5": 2, "AT epochs=50": 2}
+    )
