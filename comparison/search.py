@@ -40,9 +40,19 @@ class Range:
     def distribution(self):
         """The range for Optuna."""
         if self.whole:
-            low, high = int(self.low), int(self.high)
+            low, high = self._whole_numbers()
             return optuna.distributions.IntDistribution(low, high, log=self.log)
         return optuna.distributions.FloatDistribution(self.low, self.high, log=self.log)
+
+    def _whole_numbers(self) -> tuple[int, int]:
+        """The least and the largest; ValueError if there are not two."""
+        low, high = math.ceil(self.low), math.floor(self.high)
+        if low >= high:
+            raise ValueError(
+                f"{self.name} is a whole number. Expected a range with two of them. "
+                f"Received: --search={self.name}:{self.low:g}:{self.high:g}."
+            )
+        return low, high
 
 
 def read_range(text: str) -> Range:
@@ -73,6 +83,7 @@ class Study:
 
     def __init__(self, grid: Grid, ranges: Sequence[Range]):
         self.grid, self.ranges = grid, tuple(ranges)
+        self._space = {r.name: r.distribution() for r in self.ranges}
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         # The "liar" keeps proposals that are made together apart.
         sampler = optuna.samplers.TPESampler(seed=0, constant_liar=True)
@@ -81,8 +92,7 @@ class Study:
 
     def ask(self, count: int) -> Grid:
         """The next proposals, as the cells of a grid."""
-        space = {r.name: r.distribution() for r in self.ranges}
-        trials = [self._study.ask(space) for _ in range(count)]
+        trials = [self._study.ask(self._space) for _ in range(count)]
         self._asked = {}
         for trial in trials:  # Of whole numbers, two may be equal.
             values = tuple(f"{trial.params[r.name]:.6g}" for r in self.ranges)
@@ -94,8 +104,14 @@ class Study:
         """Learns from the cells of the grid that `ask` gave.
 
         Raises:
-            ValueError: there was no validation split.
+            ValueError: there was no validation split, or all trials are one run.
         """
+        if len(self._asked) > 1 and not any(record.varied for record in records):
+            names = ", ".join(r.name for r in self.ranges)
+            raise ValueError(
+                "What is searched changes nothing of the runs. Expected a flag or "
+                f"hyperparameter that they use. Received: --search={names}."
+            )
         failed = optuna.trial.TrialState.FAIL
         for values, trials in self._asked.items():
             text = "/".join(values)

@@ -138,3 +138,25 @@ def test_without_a_validation_split_there_is_no_search():
 def test_a_range_that_is_none(text):
     with pytest.raises(ValueError, match=f"Received: --search={text}"):
         search.read_range(text)
+
+
+@pytest.mark.parametrize("text", ["heads:0.5:1.7", "heads:2.2:2.9:log"])
+def test_a_range_without_two_whole_numbers(text):
+    grid = dataclasses.replace(GRID, methods=(Method("MHGD", "MHGD"),))
+    with pytest.raises(ValueError, match="range with two of them.*--search=heads"):
+        search.studies(grid, [search.read_range(text)])
+
+
+def test_a_range_of_whole_numbers_keeps_to_its_ends():
+    grid = dataclasses.replace(GRID, methods=(Method("MHGD", "MHGD"),))
+    (study,), _ = search.studies(grid, [search.read_range("heads:0.5:3.7")])
+    values = {v for _ in range(5) for (v,) in tried(study)}
+    assert values <= {1.0, 2.0, 3.0} and len(values) > 1
+
+
+def test_what_changes_nothing_is_not_searched():
+    study = only("temperature:1:20:log")
+    tried(study)
+    cells = [dataclasses.replace(r, varied=()) for r in records(study, peak)]
+    with pytest.raises(ValueError, match="changes nothing.*--search=temperature"):
+        study.tell(cells)
