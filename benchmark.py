@@ -35,16 +35,25 @@ flags.DEFINE_bool("published", False, "Show published numbers beside ours.")
 
 
 @functools.cache
+def print_once(text: str) -> None:
+    """Prints what a search, for one, would say of each round."""
+    print(text)
+
+
+@functools.cache
 def prepared(**options):
     """The data; None, with a note, if they are not here.
 
     A grid may be planned on another machine than it is run on.
     """
     try:
-        return dataloader.prepare(**options)
+        if dataloader.is_here(options["name"], options["data_dir"]):
+            return dataloader.prepare(**options)
+        reason = f"{options['name']} is not downloaded yet"
     except ValueError as error:
-        print(f"note: times cannot be estimated: {error}")
-        return None
+        reason = str(error)
+    print(f"note: times cannot be estimated: {reason}")
+    return None
 
 
 def epoch_seconds(settings) -> float | None:
@@ -117,7 +126,10 @@ def main() -> None:
     grid, names = grid_flags.read(settings), set(option_flags.given())
 
     def expand(part):
-        return cells_lib.expand(part, settings, names, canonical, output)
+        found = cells_lib.expand(part, settings, names, canonical, output)
+        for note in cells_lib.notes(found):
+            print_once(note)
+        return found
 
     made, grid = search.studies(grid, ranges) if ranges else ([], grid)
     cells = expand(grid) if grid else []

@@ -1,8 +1,9 @@
 """About how long cells take, from those that are finished and what methods cost."""
 
+import dataclasses
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -15,6 +16,8 @@ from comparison.record import Record
 _STEPS = {"VID": 1.1, "FT": 1.1, "LwM": 1.4, "KD_SVD": 1.4, "MHGD": 1.4}
 _STEPS |= {"KD_EID": 1.5, "DML": 2.3, "Sobolev": 2.3, "MLKD": 3.7, "BSS": 6.4}
 _REPEATS = 5
+# Settings, besides the nets, that decide how long an epoch takes.
+_SPEED = ("batch_size", "image_size", "precision", "xla")
 
 
 class Estimates:
@@ -37,13 +40,14 @@ class Estimates:
         """Learns from a record, if it is finished."""
         if record.seconds:
             speed = record.seconds / (record.epochs * record.fraction)
-            methods = self._speeds.setdefault(_pair(record), {})
+            settings = record.result["settings"]
+            methods = self._speeds.setdefault(_key(record, settings), {})
             methods.setdefault(record.method_name, []).append(speed)
 
     def seconds(self, cell: Cell) -> float | None:
         """About how long the cell trains; None if nothing is known."""
         epoch = self._epoch(cell)
-        if epoch is None or cell.settings is None:
+        if epoch is None:
             return None
         return epoch * _epochs(cell.settings) * cell.record.fraction
 
@@ -56,18 +60,19 @@ class Estimates:
     def _epoch(self, cell: Cell) -> float | None:
         """Seconds of an epoch of all of the data."""
         record = cell.record
-        known = self._speeds.get(_pair(record), {})
+        if cell.settings is None:
+            return None
+        key = _key(record, dataclasses.asdict(cell.settings))
+        known = self._speeds.get(key, {})
         if record.method_name in known:
             return statistics.median(known[record.method_name])
         relative = [s / _steps(name) for name in known for s in known[name]]
         if relative:
             return statistics.median(relative) * _steps(record.method_name)
-        if cell.settings is None:
-            return None
-        epoch = self._measure_once(_pair(record), cell.settings)
+        epoch = self._measure_once(key, cell.settings)
         return None if epoch is None else epoch * _steps(record.method_name)
 
-    def _measure_once(self, nets: tuple[str, ...], settings) -> float | None:
+    def _measure_once(self, nets: tuple, settings) -> float | None:
         if nets not in self._measured:
             self._measured[nets] = self._measure and self._measure(settings)
         return self._measured[nets]
@@ -118,8 +123,10 @@ def _epochs(settings) -> int:
     return settings.epochs + count * settings.init_epochs
 
 
-def _pair(record: Record) -> tuple[str, ...]:
-    return record.dataset, record.teacher, record.student
+def _key(record: Record, settings: Mapping) -> tuple:
+    """What has a speed of its own."""
+    place = record.dataset, record.teacher, record.student
+    return (*place, *(settings.get(name) for name in _SPEED))
 
 
 def _steps(method: str) -> float:

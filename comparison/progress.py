@@ -25,6 +25,8 @@ class Progress:
         self.estimates = estimates
         self._left = {cell.record.folder: cell for cell in waiting}
         self._wall, self._guessed = 0.0, 0.0  # seconds of the runs that ended
+        # Their first cells train them, too, and tell little of the others.
+        self._teachers = {cell.teacher for cell in waiting if cell.teacher}
         self._bar = tqdm.tqdm(
             total=total,
             initial=done,
@@ -42,9 +44,12 @@ class Progress:
         self.done += 1
         self._left.pop(cell.record.folder)
         self.estimates.add(record)
-        if record.state == FINISHED and seconds:
+        guess = self.estimates.seconds(cell)
+        if cell.teacher in self._teachers:
+            self._teachers.remove(cell.teacher)
+        elif record.state == FINISHED and seconds and guess is not None:
             self._wall += seconds
-            self._guessed += self.estimates.seconds(cell)
+            self._guessed += guess
         left = estimate.as_text(self.seconds_left())
         self.message(f"{self.done}/{self.total} {_told(record, seconds)}; left: {left}")
         self._bar.update(1)

@@ -11,6 +11,17 @@ def names() -> tuple[str, ...]:
     return ("digits", "npz:PATH", "folder:PATH", *tfds_sets.NAMES)
 
 
+def is_here(name: str, data_dir: str | None = None) -> bool:
+    """Whether `load` reads the set without downloading it.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    if name == "digits" or name.startswith(("npz:", "folder:")):
+        return True  # or an error of `load`
+    return tfds_sets.is_prepared(name, data_dir, known=names())
+
+
 def load(
     name: str,
     data_dir: str | None = None,

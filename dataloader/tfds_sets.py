@@ -64,18 +64,8 @@ def load(
     Raises:
         ValueError: see `dataloader.load`.
     """
-    # Five seconds to import, so only those wait who need it.
-    import tensorflow_datasets as tfds
-
     with _quiet():
-        try:
-            builder = tfds.builder(name, data_dir=data_dir, try_gcs=False)
-        except Exception as error:  # of many classes: unknown set, config, version
-            raise ValueError(
-                f"Unknown data set. Expected one of {', '.join(known)}, or another "
-                f"name that TensorFlow Datasets knows. Received: {name=}. "
-                f"({_first_line(error)})"
-            ) from error
+        builder = _builder(name, data_dir, known)
         keys = _checked_keys(name, builder.info, image_size)
         if not builder.is_prepared():
             _prepare(name, builder)
@@ -106,6 +96,28 @@ def load(
         flips=builder.name not in _NO_FLIPS,
         digest=digest,
     )
+
+
+def is_prepared(
+    name: str, data_dir: str | None, known: tuple[str, ...] = NAMES
+) -> bool:
+    """Whether `load` need not download the set; ValueError if there is none."""
+    with _quiet():
+        return _builder(name, data_dir, known).is_prepared()
+
+
+def _builder(name, data_dir, known):
+    # Five seconds to import, so only those wait who need it.
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder(name, data_dir=data_dir, try_gcs=False)
+    except Exception as error:  # of many classes: unknown set, config, version
+        raise ValueError(
+            f"Unknown data set. Expected one of {', '.join(known)}, or another "
+            f"name that TensorFlow Datasets knows. Received: {name=}. "
+            f"({_first_line(error)})"
+        ) from error
 
 
 def _test_split(name, builder, keys):

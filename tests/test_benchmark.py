@@ -45,6 +45,7 @@ BAD_FLAGS = {
     "--fractions=0.1,0.1": "--fractions=0.1,0.1",
     "--vary=temprature=2,4": "--vary=temprature",
     "--vary=temperature": "--vary=temperature",
+    "--dry_run --report_only": "Received: both",
     "--vary=KDD.weight=1": "KDD",
     "--vary=epochs=1,x": "--epochs cannot be 'x'",
     "--shard=3/2": "--shard=3/2",

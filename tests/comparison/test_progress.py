@@ -97,6 +97,32 @@ def test_the_listing_counts_a_teacher_once_and_tells_what_is_unknown():
     ]
 
 
+def test_what_decides_the_speed_is_kept_apart():
+    estimates = Estimates([finished(settings={"batch_size": 8})], lambda settings: 1.0)
+    assert estimates.seconds(cell()) == pytest.approx(4.0)
+
+
+def test_a_cell_that_trained_a_teacher_tells_little_of_the_others():
+    cells = [cell(seed=seed, teacher_folder="t") for seed in range(3)]
+    progress = Progress(3, 0, cells, 1, Estimates([]))
+    for one in cells[:2]:
+        record = finished(seed=one.record.seed)
+        seconds = 1000.0 if one is cells[0] else 50.0
+        progress.ended(one, record, seconds)
+    assert progress.seconds_left() == pytest.approx(50.0)
+    progress.close()
+
+
+def test_a_run_without_a_speed_does_not_stop_the_grid():
+    one = cell()
+    record = finished()
+    rows = tuple({**row, "images_per_second": ""} for row in record.rows)
+    progress = Progress(1, 0, [one], 1, Estimates([]))
+    progress.ended(one, dataclasses.replace(record, rows=rows), 10.0)
+    assert progress.done == 1
+    progress.close()
+
+
 def test_a_step_is_measured():
     student, teacher = tiny.Net(), tiny.Net(1)
     student.image_shape = tiny.IMAGE_SHAPE

@@ -26,6 +26,15 @@ def test_a_prepared_set_is_read_in_its_order(tmp_path):
     np.testing.assert_allclose(dataset.std, (written["train"] / 255).std())
 
 
+def test_what_is_here_need_not_be_downloaded(tmp_path):
+    write_set(tmp_path, train=3, test=3)
+    assert dataloader.is_here("toy", tmp_path)
+    assert dataloader.is_here("digits") and dataloader.is_here("npz:x.npz")
+    assert not dataloader.is_here("cifar10", str(tmp_path / "empty"))
+    with pytest.raises(ValueError, match="Unknown data set"):
+        dataloader.is_here("no_such_set", tmp_path)
+
+
 def test_writing_is_not_mirrored(tmp_path):
     labels = tfds.features.ClassLabel(num_classes=10)
     write_set(tmp_path, "mnist", (28, 28, 1), labels, train=5, test=5)
