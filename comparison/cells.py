@@ -26,8 +26,8 @@ class Cell:
         record: its place in the grid.
         settings: of the run; None if there can be no such run.
         problem: why not.
-        teacher: what tells the teacher that must be trained before from others; ""
-            if there is none or it is trained.
+        teacher: run folder of the teacher that is trained before; "" if there is none,
+            or it comes with its weights.
         log: file for what the run prints.
         failure: JSON file with the reason if the last try failed.
     """
@@ -43,6 +43,11 @@ class Cell:
     def folder(self) -> RunFolder:
         """The run's folder."""
         return RunFolder(self.record.folder)
+
+    @property
+    def lacks_teacher(self) -> bool:
+        """Whether its teacher is not trained yet."""
+        return bool(self.teacher) and not RunFolder(self.teacher).is_finished
 
     def read(self) -> Record:
         """The record with what is there of the run by now.

@@ -6,7 +6,6 @@ from comparison import estimate
 from comparison.cells import Cell
 from comparison.progress import place_of
 from comparison.record import FAILED, FINISHED
-from op_utils.run_folder import RunFolder
 
 
 def lines(cells: Sequence[Cell], measure: Callable) -> Iterator[str]:
@@ -24,10 +23,9 @@ def lines(cells: Sequence[Cell], measure: Callable) -> Iterator[str]:
         if record.state != FINISHED and not cell.problem
     ]
     times = []
-    for folder, cell in {cell.teacher: cell for cell in left if cell.teacher}.items():
-        if not RunFolder(folder).is_finished:
-            times.append(estimates.teacher_seconds(cell))
-            yield f"teacher {cell.record.teacher}: missing, {_about(times[-1])}"
+    for cell in {cell.teacher: cell for cell in left if cell.lacks_teacher}.values():
+        times.append(estimates.teacher_seconds(cell))
+        yield f"teacher {cell.record.teacher}: missing, {_about(times[-1])}"
     for cell, record in zip(cells, records, strict=True):
         words = record.state if record.state != FAILED else f"failed: {record.reason}"
         if cell in left:

@@ -26,7 +26,7 @@ class Progress:
         self._left = {cell.record.folder: cell for cell in waiting}
         self._wall, self._guessed = 0.0, 0.0  # seconds of the runs that ended
         # Their first cells train them, too, and tell little of the others.
-        self._teachers = {cell.teacher for cell in waiting if cell.teacher}
+        self._teachers = {cell.teacher for cell in waiting if cell.lacks_teacher}
         self._bar = tqdm.tqdm(
             total=total,
             initial=done,

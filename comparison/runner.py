@@ -13,7 +13,6 @@ from comparison.cells import Cell
 from comparison.record import FINISHED
 from op_utils import files, option_flags
 from op_utils.interruption import Interrupted
-from op_utils.run_folder import RunFolder
 
 _POLL = 0.2  # seconds
 _TOGETHER = 0.5  # seconds
@@ -128,8 +127,7 @@ class Runner:
 
     def _must_wait(self, cell: Cell) -> bool:
         """Whether another cell trains the same teacher, or another process is at it."""
-        is_first = cell.teacher and cell.teacher not in self._tried
-        if is_first and not RunFolder(cell.teacher).is_finished:
+        if cell.teacher not in self._tried and cell.lacks_teacher:
             if any(job.cell.teacher == cell.teacher for job in self.running):
                 return True
         return self._is_elsewhere(cell)
