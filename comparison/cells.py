@@ -13,7 +13,7 @@ from comparison.record import FAILED, Record
 from nets import given, saving
 from op_utils import files
 from op_utils.options import Options
-from op_utils.run_folder import FORMAT, RunFolder
+from op_utils.run_folder import RunFolder, differences
 
 FOLDER, LOGS = "cells", "logs"
 
@@ -137,22 +137,16 @@ def check_is_the_cells(folder: RunFolder, settings: Options | None) -> None:
     """
     if not folder.is_finished or not folder.config.exists():
         return
-    found = files.read_json(folder.config)
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        written = found.get("format") if isinstance(found, dict) else found
-        raise ValueError(
-            f"{folder.path} was written by another version. Expected a run folder "
-            f"of format={FORMAT}. Received: format={written!r}. Move it away, or "
-            "choose another --output."
-        )
+    found = folder.read_config()
     expected = settings.config() if settings else {}
     usual = Options().config()
-    changed = [
-        f"--{name} was {found[name]!r} and is now {value!r}"
-        for name, value in expected.items()
-        # What a run does not use it leaves at its default.
-        if name in found and found[name] not in (value, usual.get(name))
-    ]
+    # What a run does not use it leaves at its default.
+    used = {
+        name: found[name]
+        for name in expected
+        if name in found and found[name] != usual.get(name)
+    }
+    changed = differences(used, {name: expected[name] for name in used})
     if changed:
         raise ValueError(
             f"{folder.path} holds a run with other settings: {'; '.join(changed)}. "

@@ -40,6 +40,22 @@ class RunFolder:
         """Whether the run ended; the result is written last."""
         return self.result.exists()
 
+    def read_config(self) -> dict:
+        """What config.json holds.
+
+        Raises:
+            ValueError: it is damaged, or of another program or version.
+        """
+        saved = files.read_json(self.config)
+        if not isinstance(saved, dict) or saved.get("format") != FORMAT:
+            raise ValueError(
+                f"{self.config} was written by another program or version. Expected "
+                f"format={FORMAT}. Received: format="
+                f"{saved.get('format') if isinstance(saved, dict) else saved!r}. Move "
+                "the folder away, or choose another one."
+            )
+        return saved
+
     @contextlib.contextmanager
     def open(
         self,
@@ -103,28 +119,25 @@ class RunFolder:
         if not self.config.exists():
             files.write_json(self.config, config)
             return
-        saved = files.read_json(self.config)
-        if not isinstance(saved, dict) or saved.get("format") != FORMAT:
-            raise ValueError(
-                f"{self.config} was written by another program or version. Expected "
-                f"format={FORMAT}. Received: format="
-                f"{saved.get('format') if isinstance(saved, dict) else saved!r}. "
-                "Choose another --train_dir."
-            )
-        saved = {**defaults, **saved}
-        changed = [
-            f"{_flag(key)} was {saved.get(key)!r} and is now {config.get(key)!r}"
-            for key in {**saved, **config}
-            # What is finished stays valid after an update.
-            if saved.get(key) != config.get(key)
-            and not (key == "versions" and self.is_finished)
-        ]
+        saved = {**defaults, **self.read_config()}
+        if self.is_finished:  # What is finished stays valid after an update.
+            saved["versions"] = config["versions"]
+        changed = differences(saved, config)
         if changed:
             raise ValueError(
                 f"the run folder {self.path} holds a run with other settings: "
                 f"{'; '.join(changed)}. Expected the same command (it resumes). Give "
                 "the old values or another --train_dir. Nothing was changed."
             )
+
+
+def differences(before: Mapping, now: Mapping) -> list[str]:
+    """What differs between two configurations, as "--name was ... and is now ..."."""
+    return [
+        f"{_flag(key)} was {before.get(key)!r} and is now {now.get(key)!r}"
+        for key in {**before, **now}
+        if before.get(key) != now.get(key)
+    ]
 
 
 def _flag(key: str) -> str:
