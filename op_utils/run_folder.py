@@ -51,8 +51,9 @@ class RunFolder:
             raise ValueError(
                 f"{self.config} was written by another program or version. Expected "
                 f"format={FORMAT}. Received: format="
-                f"{saved.get('format') if isinstance(saved, dict) else saved!r}. Move "
-                "the folder away, or choose another one."
+                f"{saved.get('format') if isinstance(saved, dict) else saved!r}. A run "
+                "of another version cannot go on: move its folder away, or choose "
+                "another --train_dir or, for a grid, another --output."
             )
         return saved
 
