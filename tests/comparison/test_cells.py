@@ -51,6 +51,17 @@ def test_cells_of_one_teacher_know_it(tmp_path):
     assert alone == dml == ""  # neither waits for a trained teacher
 
 
+def test_a_cell_lacks_its_teacher_until_that_is_trained(tmp_path):
+    settings = Options(teacher_dir=str(tmp_path / "teachers"))
+    alone, at = expand(make("none", "AT"), tmp_path, settings)
+    assert (alone.lacks_teacher, at.lacks_teacher) == (False, True)
+    folder = pathlib.Path(at.teacher)
+    folder.mkdir(parents=True)
+    assert at.lacks_teacher  # begun
+    (folder / "result.json").write_text("{}")
+    assert not at.lacks_teacher
+
+
 def test_a_teachers_file_is_its_net_where_the_teacher_starts_fresh(tmp_path):
     at, dml = expand(make("AT", "DML", pairs=((TEACHER, "resnet8"),)), tmp_path)
     assert at.settings.teacher_checkpoint == TEACHER and not at.teacher
