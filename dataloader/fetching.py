@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from dataloader import decoding, resizing
+from dataloader import autotune, decoding, resizing
 from dataloader.dataset import Split
 from dataloader.encoded import EncodedImages
 
@@ -48,7 +48,7 @@ def batches(
 def decoded(images: EncodedImages) -> tf.data.Dataset:
     """The images in their order, uint8 [H, W, C] each, decoded in parallel."""
     whole, _ = _readers(images)
-    return tf.data.Dataset.range(len(images)).map(whole, **PARALLEL)
+    return autotune.without(tf.data.Dataset.range(len(images)).map(whole, **PARALLEL))
 
 
 def held(images: EncodedImages) -> np.ndarray:

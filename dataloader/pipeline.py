@@ -9,7 +9,7 @@ import functools
 import tensorflow as tf
 
 from dataloader import augmentation as augmentation_lib
-from dataloader import distortion, fetching, mixing, resizing
+from dataloader import autotune, distortion, fetching, mixing, resizing
 from dataloader.augmentation import Augmentation
 from dataloader.dataset import Split
 
@@ -212,7 +212,7 @@ def _finish(dataset):
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.DATA
     )
-    return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
+    return autotune.without(dataset.prefetch(tf.data.AUTOTUNE).with_options(options))
 
 
 def _check_batch_size(batch_size, split, most=None):

@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from dataloader import fetching, kept
+from dataloader import autotune, fetching, kept
 from dataloader.dataset import Split
 from dataloader.encoded import Records
 from dataloader.pixels import count_values
@@ -144,7 +144,7 @@ def _find_in_file(path, label_key):
 
     lengths, labels, digest = [], [], hashlib.sha256()
     batches = tf.data.TFRecordDataset(path).batch(64).map(with_labels)
-    for records, some_labels in batches.as_numpy_iterator():
+    for records, some_labels in autotune.without(batches).as_numpy_iterator():
         labels.extend(some_labels.tolist())
         for record in records:
             lengths.append(len(record))

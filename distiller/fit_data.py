@@ -53,7 +53,9 @@ def batches_of(x, y, batch_size: int, *, shuffle: bool, seed: int) -> tf.data.Da
         },
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    return batches.prefetch(tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # see `dataloader.autotune`
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
 def as_batch(data) -> dict[str, tf.Tensor]:

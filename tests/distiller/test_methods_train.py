@@ -20,6 +20,7 @@ import tensorflow as tf
 
 import distiller
 import nets
+from dataloader import autotune
 from distiller import registry
 from op_utils import step as step_lib
 from op_utils.boundary_attack import candidates
@@ -73,7 +74,7 @@ def batches(first_epoch, num_epochs, skip_batches):
     index = np.concatenate(orders).astype(np.int32)[skip_batches * BATCH_SIZE :]
     data = {"image": IMAGES[index], "label": LABELS[index], "index": index}
     dataset = tf.data.Dataset.from_tensor_slices(data)
-    return dataset.batch(BATCH_SIZE, drop_remainder=True)
+    return autotune.without(dataset.batch(BATCH_SIZE, drop_remainder=True))
 
 
 def evaluate(net, check):

@@ -55,6 +55,7 @@ def test_batches_bring_what_the_teacher_would_say(batch_size, period, tmp_path):
     found = cached_runs.cache(
         data, tmp_path, names, of_teacher=TEACHER, log=lines.append
     )
+    assert found.batches(0, 3, 0).options().autotune.enabled is False
     batches = assert_equal_to_live(found, 3)  # of which two are one version
     again = assert_equal_to_live(found, 2, first_epoch=1, skip=1)
     index = data.steps_per_epoch + 1

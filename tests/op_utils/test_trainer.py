@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dataloader import autotune
 from distiller import base
 from op_utils import phase_run
 from op_utils import trainer as trainer_lib
@@ -117,7 +118,7 @@ def batches(first_epoch, num_epochs, skip_batches, images=IMAGES):
     index = index[skip_batches * BATCH_SIZE :]
     data = {"image": images[index], "label": LABELS[index], "index": index}
     dataset = tf.data.Dataset.from_tensor_slices(data)
-    return dataset.batch(BATCH_SIZE, drop_remainder=True)
+    return autotune.without(dataset.batch(BATCH_SIZE, drop_remainder=True))
 
 
 def evaluate(net, check=lambda: None):
