@@ -230,7 +230,7 @@ def test_another_versions_run_is_a_failure(tmp_path):
     finish(cell, form=0)
     record = cell.read()
     assert record.state == FAILED and record.result is None
-    assert "another version" in record.reason
+    assert "another program or version" in record.reason
     assert record.reason.index("format=1") < record.reason.index("format=0")
 
 
