@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dataloader import autotune
 from distiller.base import DataSpec
 from nets.taps import Output, TapSpec
 
@@ -25,6 +26,21 @@ class Data(DataSpec):
 
 def data(batch_size=4) -> Data:
     return Data(len(LABELS), NUM_CLASSES, LABELS, batch_size)
+
+
+def shuffled(
+    images, labels, batch_size, first_epoch, num_epochs, skip_batches
+) -> tf.data.Dataset:
+    """What a trainer asks for: whole batches, in an order that depends on the epoch."""
+    orders = [
+        np.random.default_rng(epoch).permutation(len(images))
+        for epoch in range(first_epoch, first_epoch + num_epochs)
+    ]
+    index = np.concatenate([np.zeros(0, np.int32), *orders]).astype(np.int32)
+    index = index[skip_batches * batch_size :]
+    data = {"image": images[index], "label": labels[index], "index": index}
+    dataset = tf.data.Dataset.from_tensor_slices(data)
+    return autotune.without(dataset.batch(batch_size, drop_remainder=True))
 
 
 def batch(size=4, progress=0.5, seed=0) -> dict[str, tf.Tensor]:

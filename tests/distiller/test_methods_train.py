@@ -20,7 +20,6 @@ import tensorflow as tf
 
 import distiller
 import nets
-from dataloader import autotune
 from distiller import registry
 from op_utils import step as step_lib
 from op_utils.boundary_attack import candidates
@@ -64,17 +63,6 @@ RECIPE = Recipe(
     checkpoint_every=1,
     evaluate_every=2,
 )
-
-
-def batches(first_epoch, num_epochs, skip_batches):
-    orders = [
-        np.random.default_rng(epoch).permutation(SIZE)
-        for epoch in range(first_epoch, first_epoch + num_epochs)
-    ]
-    index = np.concatenate(orders).astype(np.int32)[skip_batches * BATCH_SIZE :]
-    data = {"image": IMAGES[index], "label": LABELS[index], "index": index}
-    dataset = tf.data.Dataset.from_tensor_slices(data)
-    return autotune.without(dataset.batch(BATCH_SIZE, drop_remainder=True))
 
 
 def evaluate(net, check):
@@ -123,7 +111,7 @@ def make(case, is_tiny, folder, *observers, seed=0) -> Trainer:
         teacher=teacher if method.uses_teacher else None,
         method=method,
         recipe=RECIPE,
-        batches=batches,
+        batches=functools.partial(fakes.shuffled, IMAGES, LABELS, BATCH_SIZE),
         evaluate=evaluate,
         checkpoints=Checkpoints(folder / "checkpoints", keep=100),
         observers=observers,

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dataloader import autotune
 from distiller import base
 from op_utils import phase_run
 from op_utils import trainer as trainer_lib
@@ -22,6 +21,7 @@ from op_utils.observer import Observer
 from op_utils.recipe import Recipe
 from op_utils.totals import NonFiniteLoss
 from op_utils.trainer import Trainer
+from tests import fakes
 from tests.op_utils import tiny
 
 SIZE, BATCH_SIZE, PER_EPOCH = 20, 4, 5
@@ -109,16 +109,8 @@ def kill():
     raise Killed
 
 
-def batches(first_epoch, num_epochs, skip_batches, images=IMAGES):
-    orders = [
-        np.random.default_rng(epoch).permutation(SIZE)
-        for epoch in range(first_epoch, first_epoch + num_epochs)
-    ]
-    index = np.concatenate([np.zeros(0, np.int32), *orders]).astype(np.int32)
-    index = index[skip_batches * BATCH_SIZE :]
-    data = {"image": images[index], "label": LABELS[index], "index": index}
-    dataset = tf.data.Dataset.from_tensor_slices(data)
-    return autotune.without(dataset.batch(BATCH_SIZE, drop_remainder=True))
+def batches(*position, images=IMAGES):
+    return fakes.shuffled(images, LABELS, BATCH_SIZE, *position)
 
 
 def evaluate(net, check=lambda: None):
@@ -691,7 +683,7 @@ def test_bad_values_are_never_saved(tmp_path, checkpoint_every):
     """One poisoned batch, the 14th; the steps behind it are all bad."""
 
     def data(first_epoch, num_epochs, skip_batches):
-        dataset = batches(first_epoch, num_epochs, skip_batches, IMAGES)
+        dataset = batches(first_epoch, num_epochs, skip_batches)
 
         def poison(step, batch):
             bad = tf.where(step == 13, np.float32(np.nan), 0.0)
