@@ -119,8 +119,16 @@ class Record:
         """Whether the finished run took outputs of its teacher from the cache."""
         if not self.result or "teacher" not in self.result:
             return False
-        is_never_asked = (self.forward_passes or {}).get("teacher") == 0
-        return self.result.get("teacher_cache", False) or is_never_asked
+        if self.result.get("teacher_cache", False):
+            return True
+        # Earlier versions told it of the last session alone, or not at all.
+        if (self.forward_passes or {}).get("teacher") == 0:
+            return True
+        asked: dict[str, set[bool]] = {}
+        for row in self.rows:
+            passes = float(row.get("teacher_forward_passes", 0))
+            asked.setdefault(row["phase"], set()).add(passes > 0)
+        return any(len(answers) > 1 for answers in asked.values())
 
     @property
     def forward_passes(self) -> dict[str, float] | None:

@@ -9,6 +9,8 @@ import statistics
 from op_utils import files
 from op_utils.observer import Moment, Observer
 
+# A column of the epochs whose batches brought outputs of the teacher along.
+CACHED = "reads_teacher_cache"
 _TIMING = ("seconds", "images_per_second")
 
 
@@ -86,3 +88,8 @@ def forward_passes(path: os.PathLike) -> dict[str, float]:
         )
         for name in names
     }
+
+
+def reads_cache(path: os.PathLike) -> bool:
+    """Whether any epoch took outputs of the teacher from the teacher cache."""
+    return any(CACHED in row for row in read(path))

@@ -46,7 +46,9 @@ def save(folder, settings, trainer, entries: Mapping, save_net: Callable) -> Non
         **entries,
         "best_on_validation": metrics_table.best_epoch(folder.metrics),
         "forward_passes": metrics_table.forward_passes(folder.metrics),
-        "teacher_cache": settings.teacher_cache,  # no setting: it changes no number
+        "epochs": len(metrics_table.read(folder.metrics)),  # all phases'
+        # Of any session, whatever the last one's flag; it changes no number.
+        "teacher_cache": metrics_table.reads_cache(folder.metrics),
         "settings": settings.config(),
         "versions": report.versions(),
     }

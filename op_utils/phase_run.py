@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from op_utils import forward_count
+from op_utils import forward_count, kept_output, metrics_table
 from op_utils import step as step_lib
 from op_utils.interruption import Interrupted
 from op_utils.observer import Moment
@@ -83,6 +83,7 @@ class PhaseRun:
         if not any(name.startswith("loss/") for name in terms):
             counts |= dict.fromkeys(counts.keys() & {"teacher"}, 0.0)  # is left out
         self.forward_passes = counts
+        self.reads_cache = kept_output.KEY in iterator.element_spec
         # The loss scaler skips a step whose gradient overflows, and adapts.
         may_overflow = ("gradient_norm",) if self.recipe.scale_loss else ()
         totals = Totals(sorted(traced.structured_outputs), may_overflow)
@@ -222,6 +223,8 @@ class PhaseRun:
         row["weight_norm"] = float(tf.linalg.global_norm(weights))
         for role, count in self.forward_passes.items():
             row[f"{role}_forward_passes"] = count
+        if self.reads_cache:
+            row[metrics_table.CACHED] = 1
         row |= accuracies
         if self.epoch_steps:  # none if a restart found the epoch trained
             images = self.epoch_steps * self.recipe.batch_size

@@ -208,11 +208,19 @@ def test_outputs_from_the_cache_are_told(tmp_path):
     passes = {"student": 1.0, "teacher": 0.0}
     old = record("CC")  # of a version that did not record it
     old = dataclasses.replace(old, result={**old.result, "forward_passes": passes})
-    text = write([record("none"), live, cached, old], tmp_path)["report.md"]
+    resumed = record("PKT")  # without the cache, by such a version
+    asked = ("0.0", "0.0", "1.0")
+    rows = tuple(
+        {**row, "teacher_forward_passes": count}
+        for row, count in zip(resumed.rows, asked, strict=True)
+    )
+    resumed = dataclasses.replace(resumed, rows=rows)
+    text = write([record("none"), live, cached, old, resumed], tmp_path)["report.md"]
     costs = table_below(text, "Costs with 100 % of the training data")
     found = {row[0]: row[3] for row in costs}
     assert found["none"] == "—" and found["AT"] == "1"
     assert found["SP"] == "1 + cache" and found["CC"] == "0 + cache"
+    assert found["PKT"] == "1 + cache"
     assert "What filled it is not in the seconds" in text
     page = write([record("none"), live], tmp_path)["report.html"]
     assert "from its cache" not in page

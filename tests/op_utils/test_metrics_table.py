@@ -161,3 +161,13 @@ def test_forward_passes_are_the_mean_over_the_epochs(path):
     ]
     add(MetricsTable(path), *rows)
     assert metrics_table.forward_passes(path) == {"student": 2.0, "teacher": 2.5}
+
+
+@pytest.mark.parametrize(
+    ("sessions", "expected"), [((True, False), True), ((False, False), False)]
+)
+def test_the_cache_is_remembered_of_a_session_before_the_last(path, sessions, expected):
+    for i, is_cached in enumerate(sessions, 1):
+        own = {metrics_table.CACHED: 1} if is_cached else {}
+        add(MetricsTable(path), row(10 * i, **own))
+    assert metrics_table.reads_cache(path) == expected

@@ -89,6 +89,7 @@ def test_save(evaluator, folder, trains_teacher, capsys):
             "test_accuracy": 0.375,
         },
         "forward_passes": {"student": 1.0, "teacher": 2.5},
+        "epochs": 3,
         "teacher_cache": False,
         "settings": settings.config(),
         "versions": report.versions(),
