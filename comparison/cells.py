@@ -57,7 +57,7 @@ class Cell:
         try:
             check_is_the_cells(self.folder, self.settings)
             reason = self.problem
-            if not reason and self.failure.exists():
+            if not (reason or self.folder.is_finished) and self.failure.exists():
                 reason = _reason(self.failure)
             return record_lib.read(self.record, reason)
         except (OSError, ValueError) as error:

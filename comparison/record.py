@@ -1,6 +1,7 @@
 """What is known of one cell of a grid: its place in it, and its run if there is one."""
 
 import dataclasses
+import math
 import pathlib
 import statistics
 from typing import Any
@@ -10,6 +11,7 @@ from op_utils import files, metrics_table
 from op_utils.run_folder import RunFolder
 
 FINISHED, FAILED, MISSING = "finished", "failed", "missing"
+_TEXTS = "net", "weights_sha256"  # all else that a result has of a net is a number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,17 +175,47 @@ def read(record: Record, reason: str = "") -> Record:
 
 def _read_all(record: Record) -> None:
     """Reads all that a report is made of, so that what is wrong shows here."""
+    result, settings = record.result, record.result["settings"]
+    tables = [result["student"], result.get("teacher", {"top1": 0.0})]
+    tables += [result["best_on_validation"] or {}, record.forward_passes or {}]
+    for table in tables:
+        for name, value in table.items():
+            if name not in _TEXTS:
+                _check_number(name, value)
+    needed = [table["top1"] for table in tables[:2]]
+    needed += [record.last, settings["batch_size"], settings.get("task_weight", 1.0)]
+    if result["best_on_validation"]:
+        needed += [record.best, record.best_validation]
+    for value in needed:
+        _check_number("a result or setting", value)
     names = "test_accuracy", "validation_accuracy", "images_per_second"
-    numbers = [record.last, record.best, record.best_validation, record.seconds]
-    numbers += [row[name] for row in record.rows for name in names if name in row]
-    numbers += (record.forward_passes or {}).values()
-    for number in numbers:
-        if number is not None:
-            float(number)
-    teacher = record.result.get("teacher", {"top1": 0.0})
-    float(teacher["top1"])
-    texts = [*record.hyperparameters, record.result["settings"]["distiller"]]
+    for row in record.rows:
+        for name in names:
+            _check_number(name, float(row.get(name, 0)))
+    _check_epochs(record)
+    if record.seconds is not None:
+        _check_number("seconds", record.seconds)
+    texts = [*record.hyperparameters, settings["distiller"]]
     texts += [row["phase"] for row in record.rows]
-    texts += record.result.get("versions", {}).values()
+    texts += result.get("versions", {}).values()
     if not all(isinstance(text, str) for text in texts):
         raise ValueError(f"a text was expected among {texts}")
+
+
+def _check_number(name: str, value) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):
+        raise ValueError(f"a finite number was expected as {name}, not {value!r}")
+
+
+def _check_epochs(record: Record) -> None:
+    """Raises ValueError if rows are missing, as in a file that was copied in part."""
+    steps = [int(row["step"]) for row in record.rows]
+    if not steps or steps != sorted(set(steps)) or steps[0] < 1:
+        raise ValueError(f"steps that rise from 1 or more were expected, not {steps}")
+    if "epochs" in record.result:
+        are_all = record.result["epochs"] == len(steps)
+    else:  # Earlier versions did not record how many there are.
+        are_all = record.rows[-1].get("test_accuracy") == repr(record.last)
+    if not are_all:
+        raise ValueError(f"all epochs were expected, not {len(steps)} of them")

@@ -1,4 +1,5 @@
 import json
+import math
 import pathlib
 
 import pytest
@@ -12,6 +13,13 @@ from op_utils.options import Options
 ROOT = pathlib.Path(__file__).parents[2]
 TEACHER = str(ROOT / "pretrained/cifar10_resnet20.keras")
 SIDES = {"fractions": (1.0,), "seeds": (0,)}
+METRICS = (
+    "phase,epoch,step,test_accuracy,images_per_second\n"
+    "distill,1,10,0.125,100.0\n"
+    "distill,2,20,0.25,100.0\n"
+)
+SETTINGS = {"hparam": [], "distiller": "AT", "batch_size": 8}
+BEST = {"epoch": 1, "validation_accuracy": 0.5, "test_accuracy": 0.125}
 
 
 def expand(made, output, settings=None, given=()):
@@ -163,14 +171,27 @@ def test_a_folder_with_other_settings_is_a_failure(tmp_path):
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("metrics.csv", "phase,epoch,step,images_per_second\ntrain,1,10,3x\n"),
-        ("metrics.csv", "phase,epoch,step,images_per_second\ntrain,1,10,0\n"),
-        ("metrics.csv", "epoch,step\n1,10\n"),
+        ("metrics.csv", METRICS.replace("100.0", "3x")),
+        ("metrics.csv", METRICS.replace("100.0", "0")),
+        ("metrics.csv", METRICS.replace("100.0", "nan")),
+        ("metrics.csv", METRICS.replace(",20,", ",0,")),
+        ("metrics.csv", METRICS.replace("phase,", "phrase,")),
+        ("metrics.csv", METRICS.rsplit("distill", 1)[0]),
+        ("metrics.csv", METRICS.splitlines()[0] + "\n"),
+        ("result.json", {"epochs": 3}),
         ("result.json", {"student": {"top1": "high"}}),
+        ("result.json", {"student": {"top1": "0.25"}}),
+        ("result.json", {"student": {"top1": None}}),
+        ("result.json", {"student": {"top1": 0.25, "loss": math.nan}}),
+        ("result.json", {"student": {"top1": 0.25, "parameters": "many"}}),
         ("result.json", {"best_on_validation": {"epoch": 1}}),
+        ("result.json", {"best_on_validation": BEST | {"test_accuracy": "0.5"}}),
         ("result.json", {"settings": {"hparam": [], "batch_size": 8}}),
+        ("result.json", {"settings": SETTINGS | {"task_weight": "x"}}),
         ("result.json", {"teacher": {"net": "resnet20"}}),
+        ("result.json", {"teacher": {"top1": "0.9"}}),
         ("result.json", {"forward_passes": {"student": "once"}}),
+        ("result.json", {"forward_passes": {"student": math.nan}}),
     ],
 )
 def test_each_damage_of_a_run_is_a_failure(file, text, tmp_path):
@@ -190,6 +211,8 @@ def test_a_damaged_reason_is_a_failure(tmp_path):
     cell.failure.parent.mkdir()
     cell.failure.write_text("{}")
     assert cell.read().state == FAILED and str(cell.failure) in cell.read().reason
+    finish(cell)
+    assert cell.read().state == FINISHED
 
 
 def test_a_fresh_teacher_is_in_the_tables_of_its_net_and_of_its_file(tmp_path):
@@ -203,9 +226,9 @@ def finish(cell, form=1):
     path = cell.folder.path
     path.mkdir(parents=True)
     (path / "config.json").write_text(json.dumps({"format": form}))
-    (path / "metrics.csv").write_text("phase,epoch,step\ndistill,1,10\n")
+    (path / "metrics.csv").write_text(METRICS)
     result = {"student": {"top1": 0.25}, "best_on_validation": None}
-    result["settings"] = {"hparam": [], "distiller": "AT", "batch_size": 8}
+    result["settings"] = SETTINGS
     (path / "result.json").write_text(json.dumps(result))
 
 
@@ -213,7 +236,7 @@ def test_read_finds_what_is_finished(tmp_path):
     (cell,) = expand(make("AT"), tmp_path)
     finish(cell)
     record = cell.read()
-    assert record.state == FINISHED and record.last == 0.25 and record.epochs == 1
+    assert record.state == FINISHED and record.last == 0.25 and record.epochs == 2
 
 
 def test_a_failure_is_told_until_the_cell_is_finished(tmp_path):
