@@ -82,7 +82,7 @@ def expand(
         output: folder of the grid.
 
     Raises:
-        ValueError: two values of an axis give one run.
+        ValueError: two methods, or two values of an axis, give one run.
     """
     cells = {}
     for method, pair, fraction, seed, varied in grid.cells():

@@ -13,8 +13,9 @@ def left_out(cells: Sequence) -> list:
         cells: `cells.Cell`s of a grid; their folders tell which runs are one.
 
     Raises:
-        ValueError: two values of what does have an effect give one run.
+        ValueError: two methods, or two values of what has an effect, give one run.
     """
+    _check_methods_differ(cells)
     groups: dict[tuple, list] = {}
     for cell in cells:
         record = cell.record
@@ -51,6 +52,17 @@ def _without(name: str, cells: Sequence) -> list:
 def _rest(name: str, cell) -> tuple:
     """What else is varied of the cell."""
     return tuple(pair for pair in cell.record.varied if pair[0] != name)
+
+
+def _check_methods_differ(cells: Sequence) -> None:
+    first = {}
+    for cell in cells:
+        other = first.setdefault(cell.record.folder, cell.record).method
+        if other != cell.record.method:
+            raise ValueError(
+                "Two methods of the grid are one run. Expected methods that differ. "
+                f"Received: {other} and {cell.record.method}."
+            )
 
 
 def _check_differ(cells: Sequence) -> None:

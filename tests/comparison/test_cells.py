@@ -149,6 +149,16 @@ def test_one_value_is_shown_though_it_changes_nothing(tmp_path):
     ]
 
 
+def test_two_methods_that_are_one_run_are_an_error(tmp_path):
+    for name, weight in (("kd", ""), ("light", "--hparam=weight=0.5\n")):
+        (tmp_path / f"{name}.flags").write_text(f"--distiller=KD\n{weight}")
+    files = [str(tmp_path / f"{name}.flags") for name in ("kd", "light")]
+    assert len(expand(make("none", *files), tmp_path)) == 3
+    words = r"are one run.*Received: Soft_logits and Soft_logits \(kd\)"
+    with pytest.raises(ValueError, match=words):
+        expand(make("none", "Soft_logits", files[0]), tmp_path)
+
+
 def test_a_teacher_that_is_varied_is_told(tmp_path):
     [note] = cells.notes(expand_axes(tmp_path, ["none", "AT"], "learning_rate=0.1,0.2"))
     assert "several resnet20 on " in note and ".keras file" in note
