@@ -89,6 +89,18 @@ def run_cells(cells) -> None:
         progress.close()
 
 
+def plan(grid, ranges, expand) -> tuple[list, list]:
+    """What is searched, and the grids of what is run as it is."""
+    if not ranges:
+        return [], [grid]
+    made, others = search.studies(grid, ranges)
+    made, idle = search.with_effect(made, expand)
+    labels = dict.fromkeys(method.label for part in idle for method in part.methods)
+    if labels:
+        print(f"note: what is searched changes no run of {', '.join(labels)}")
+    return made, [*([others] if others else []), *idle]
+
+
 def run_search(made, expand, run) -> Iterator[list]:
     """Runs the trials of all studies, round by round; yields each round's cells."""
     for grids in search.rounds(made, flags.FLAGS.trials):
@@ -118,6 +130,13 @@ def write_report(cells, folder: pathlib.Path) -> list:
     return records
 
 
+def check_none_failed(records) -> None:
+    """Ends with exit code 1 if a run failed."""
+    failed = sum(record.state == FAILED for record in records)
+    if failed:
+        sys.exit(f"error: {failed} of {len(records)} runs failed: see the report")
+
+
 def main() -> None:
     """Runs what the flags say."""
     shard, ranges = grid_flags.read_shard(), grid_flags.read_search()
@@ -131,8 +150,8 @@ def main() -> None:
             print_once(note)
         return found
 
-    made, grid = search.studies(grid, ranges) if ranges else ([], grid)
-    cells = expand(grid) if grid else []
+    made, grids = plan(grid, ranges, expand)
+    cells = [cell for part in grids for cell in expand(part)]
     if not made:
         cells_lib.check_any(cells)
     if flags.FLAGS.dry_run:
@@ -154,11 +173,9 @@ def main() -> None:
         places = {cell.record: cell for cell in cells}
         folder = pathlib.Path(option_flags.path("report_dir") or output)
         records = write_report(places.values(), folder)
-    own = {cell.record.folder for cell in cells_lib.runs(cells)[shard]}
-    records = [record for record in records if record.folder in own]
-    failed = [record for record in records if record.state == FAILED]
-    if failed and not flags.FLAGS.report_only:
-        sys.exit(f"error: {len(failed)} of {len(records)} runs failed: see the report")
+    if not flags.FLAGS.report_only:
+        own = {cell.record.folder for cell in cells_lib.runs(cells)[shard]}
+        check_none_failed([record for record in records if record.folder in own])
 
 
 if __name__ == "__main__":

@@ -64,6 +64,16 @@ class Axis:
         """Whether the method has all that is varied."""
         return all(_hparam(n, method) or _is_option(n) for n in self.names)
 
+    def usual(self, method: Method) -> tuple:
+        """What each has where nothing else is said."""
+        known = method.spec.hyperparameters
+        return tuple(
+            known[hparam]
+            if (hparam := _hparam(name, method))
+            else _option(name).default
+            for name in self.names
+        )
+
     def changes(self, method: Method) -> Iterator[tuple[str, dict, tuple]]:
         """Of each value its text, the options, and the "name=value" hyperparameters."""
         for value in self.values:
@@ -197,7 +207,7 @@ def read_axis(text: str) -> Axis:
 
 
 def _of_files(pattern: str) -> list[Method]:
-    paths = sorted(glob.glob(pattern))
+    paths = sorted(glob.glob(os.path.expanduser(pattern)))
     found = []
     for path in paths:
         settings = option_flags.of_file(path)

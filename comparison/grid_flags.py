@@ -83,6 +83,7 @@ def read(settings) -> grid.Grid:
         axes=tuple(map(grid.read_axis, flags.FLAGS.vary)),
     )
     _check_sides(found, settings)
+    _note_sides_of_files(found)
     return found
 
 
@@ -101,6 +102,17 @@ def _check_modes() -> None:
         for name in names:
             if given[mode] and flags.FLAGS[name].present:
                 print(f"note: --{name} has no effect with --{mode}")
+
+
+def _note_sides_of_files(found: grid.Grid) -> None:
+    """Tells what has no effect in the methods' flag files."""
+    names = {name for method in found.methods for name in method.settings}
+    names = sorted(names & {*_EITHER, "train_dir"})
+    if names:
+        print(
+            "note: in flag files of methods, the grid's sides have no effect "
+            f"({', '.join(f'--{name}' for name in names)})"
+        )
 
 
 def _check_sides(found: grid.Grid, settings) -> None:

@@ -7,7 +7,7 @@ the cells is kept: the same command asks again, finds them finished and goes on.
 import dataclasses
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import optuna
 
@@ -43,6 +43,16 @@ class Range:
             low, high = self._whole_numbers()
             return optuna.distributions.IntDistribution(low, high, log=self.log)
         return optuna.distributions.FloatDistribution(self.low, self.high, log=self.log)
+
+    def text(self, value: float) -> str:
+        """A value as a flag or hyperparameter has it."""
+        return str(round(value)) if self.whole else f"{value:.6g}"
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The least and the largest value, as text."""
+        low, high = self._whole_numbers() if self.whole else (self.low, self.high)
+        return self.text(low), self.text(high)
 
     def _whole_numbers(self) -> tuple[int, int]:
         """The least and the largest; ValueError if there are not two."""
@@ -95,27 +105,29 @@ class Study:
         trials = [self._study.ask(self._space) for _ in range(count)]
         self._asked = {}
         for trial in trials:  # Of whole numbers, two may be equal.
-            values = tuple(f"{trial.params[r.name]:.6g}" for r in self.ranges)
+            values = tuple(r.text(trial.params[r.name]) for r in self.ranges)
             self._asked.setdefault(values, []).append(trial)
-        axis = Axis(tuple(r.name for r in self.ranges), tuple(self._asked))
+        return self._with(tuple(self._asked))
+
+    def ends(self) -> Grid:
+        """The cells of the least and of the largest values."""
+        return self._with(tuple(zip(*(r.ends for r in self.ranges), strict=True)))
+
+    def _with(self, values: tuple[tuple[str, ...], ...]) -> Grid:
+        axis = Axis(tuple(r.name for r in self.ranges), values)
         return dataclasses.replace(self.grid, axes=(axis,))
 
     def tell(self, records: Sequence[Record]) -> None:
         """Learns from the cells of the grid that `ask` gave.
 
         Raises:
-            ValueError: there was no validation split, or all trials are one run.
+            ValueError: there was no validation split.
         """
-        if len(self._asked) > 1 and not any(record.varied for record in records):
-            names = ", ".join(r.name for r in self.ranges)
-            raise ValueError(
-                "What is searched changes nothing of the runs. Expected a flag or "
-                f"hyperparameter that they use. Received: --search={names}."
-            )
         failed = optuna.trial.TrialState.FAIL
         for values, trials in self._asked.items():
             text = "/".join(values)
-            own = [r for r in records if r.varied and r.varied[0][1] == text]
+            # A run that is the same for all of them has no value of its own.
+            own = [r for r in records if not r.varied or r.varied[0][1] == text]
             value = validation_accuracy(own)
             for trial in trials:
                 state = failed if value is None else None
@@ -160,17 +172,51 @@ def studies(grid: Grid, ranges: Sequence[Range]) -> tuple[list[Study], Grid | No
     return made, dataclasses.replace(grid, methods=others) if others else None
 
 
+def with_effect(
+    made: Sequence[Study], expand: Callable
+) -> tuple[list[Study], list[Grid]]:
+    """The studies whose ends are different runs, and the grids of the others.
+
+    Args:
+        made: of all methods that have what is searched.
+        expand: grid -> its cells.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found, others = [], []
+    for study in made:
+        is_varied = any(cell.record.varied for cell in expand(study.ends()))
+        (found if is_varied else others).append(study)
+    if not found:
+        names = ", ".join(r.name for study in others[:1] for r in study.ranges)
+        raise ValueError(
+            "What is searched changes nothing of the runs. Expected a flag or "
+            f"hyperparameter that they use. Received: --search={names}."
+        )
+    return found, [study.grid for study in others]
+
+
 def rounds(made: Sequence[Study], trials: int) -> Iterator[list[Grid]]:
     """The grids of each round; `Study.tell` is due before the next one."""
-    for done in range(0, trials, TOGETHER):
+    for done in range(0, trials if made else 0, TOGETHER):
         yield [study.ask(min(TOGETHER, trials - done)) for study in made]
 
 
 def _typed(searched: Range, method: Method) -> Range:
-    """The range with the type that the method's hyperparameter, or the flag, has."""
-    axis = Axis((searched.name,), ((f"{searched.low:g}",),))
-    ((_, options, hparams),) = axis.changes(method)
-    known = method.spec.hyperparameters
-    value = known[hparams[0].partition("=")[0]] if hparams else options[searched.name]
-    whole = isinstance(value, int)
-    return dataclasses.replace(searched, whole=whole)
+    """The range with the type that the method's hyperparameter, or the flag, has.
+
+    Raises:
+        ValueError: it is no number, or an end is none that the flag can have.
+    """
+    usual = Axis((searched.name,), ()).usual(method)[0]
+    if isinstance(usual, bool | str | tuple):
+        raise ValueError(
+            f"{searched.name} is no number. Expected a number, or --vary="
+            f"{searched.name}=... for values of another kind. Received: "
+            f"--search={searched.name}:{searched.low:g}:{searched.high:g}."
+        )
+    found = dataclasses.replace(searched, whole=isinstance(usual, int))
+    ends = tuple((text,) for text in found.ends)
+    list(Axis((searched.name,), ends).changes(method))  # checks them
+    return found

@@ -16,6 +16,8 @@ from absl.testing import flagsaver
 
 import benchmark
 import commands
+from comparison.record import MISSING
+from tests.comparison.make import BEST, finish
 
 SCRIPT = "benchmark.py"
 TINY = (
@@ -120,6 +122,78 @@ def test_two_reports_of_one_folder_of_runs(tmp_path, monkeypatch):
             flags.FLAGS([SCRIPT, *TINY, "--methods=none", "--report_only", *given])
             benchmark.main()
     assert [len(table(tmp_path / n)[0]) for n in ("out", "out/small")] == [2, 1]
+
+
+SEARCH = "--search=init_epochs:1:30", "--validation=0.1", "--trials=6"
+
+
+def in_process(monkeypatch, run_cells, *given):
+    """benchmark.py with other runs; the methods and values of each call's cells."""
+    calls = []
+
+    def stub(cells):
+        calls.append([cell.record.label for cell in cells])
+        run_cells(cells)
+
+    monkeypatch.setattr(benchmark, "run_cells", stub)
+    with flagsaver.flagsaver():
+        flags.FLAGS([SCRIPT, *given])
+        benchmark.main()
+    return calls
+
+
+def finish_all(cells):
+    for cell in cells:
+        if cell.read().state == MISSING:
+            finish(cell, best=BEST)
+
+
+def test_who_does_not_use_what_is_searched_is_run_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = ("--methods=none,AT,FitNet", *SEARCH)
+    alone, *rounds = in_process(monkeypatch, finish_all, *given)
+    assert alone == ["none", "AT"]
+    assert 5 <= sum(map(len, rounds)) <= 6 and len(rounds) == 2
+    assert all(
+        label.startswith("FitNet init_epochs=") for own in rounds for label in own
+    )
+    assert (
+        "note: what is searched changes no run of none, AT" in capsys.readouterr().out
+    )
+    rows, _ = table(tmp_path / "runs/benchmark")
+    assert {row["state"] for row in rows} == {"finished"}
+
+
+def test_a_search_waits_for_a_run_that_another_process_has(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = ("--methods=FitNet", *SEARCH)
+    calls = in_process(monkeypatch, lambda cells: finish_all(cells[1:]), *given)
+    assert len(calls) == 2 and not calls[0]  # without what is searched there is none
+
+
+def test_what_a_methods_file_says_of_the_sides_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "at.flags").write_text("--distiller=AT\n--seed=7\n--epochs=9\n")
+    in_process(monkeypatch, finish_all, "--methods=none,at.flags")
+    assert "have no effect (--seed)\n" in capsys.readouterr().out
+    assert {row["seed"] for row in table(tmp_path / "runs/benchmark")[0]} == {"0"}
+
+
+def test_a_shard_fails_by_its_own_runs_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def fail_at(cells):
+        for cell in cells:
+            if cell.record.method == "AT":
+                cell.failure.parent.mkdir(parents=True)
+                cell.failure.write_text('{"reason": "diverged"}')
+            else:
+                finish(cell)
+
+    given = ("--methods=none,AT",)
+    with pytest.raises(SystemExit, match="1 of 1 runs failed"):
+        in_process(monkeypatch, fail_at, *given, "--shard=2/2")
+    assert in_process(monkeypatch, fail_at, *given, "--shard=1/2") == [["none"]]
 
 
 def table(folder):

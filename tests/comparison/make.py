@@ -1,6 +1,7 @@
 """Records of a grid that nobody trained; their numbers follow from their place."""
 
 import hashlib
+import json
 import pathlib
 
 from comparison.record import FAILED, FINISHED, MISSING, Record
@@ -9,6 +10,14 @@ METHODS = (
     "none Soft_logits Logits DML FitNet AT NST AB VID FT OFD AFD LwM Sobolev BSS FSP "
     "KD_SVD KD_EID MHGD RKD PKT SP CC IRG CRD MLKD"
 ).split()
+# Of a run folder on the disk.
+METRICS = (
+    "phase,epoch,step,test_accuracy,images_per_second\n"
+    "distill,1,10,0.125,100.0\n"
+    "distill,2,20,0.25,100.0\n"
+)
+SETTINGS = {"hparam": [], "distiller": "AT", "batch_size": 8}
+BEST = {"epoch": 1, "validation_accuracy": 0.5, "test_accuracy": 0.125}
 
 
 def record(
@@ -144,3 +153,13 @@ def kd_grid(temperatures=("2", "4", "8", "16"), weights=(".2", ".4", ".6", ".8")
                 else record("Soft_logits", varied=varied, last=last)
             )
     return records
+
+
+def finish(cell, best=None, form=1):
+    """A finished run folder for a cell of a grid."""
+    path = cell.folder.path
+    path.mkdir(parents=True)
+    (path / "config.json").write_text(json.dumps({"format": form}))
+    (path / "metrics.csv").write_text(METRICS)
+    result = {"student": {"top1": 0.25}, "best_on_validation": best}
+    (path / "result.json").write_text(json.dumps({**result, "settings": SETTINGS}))

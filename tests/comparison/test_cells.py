@@ -9,17 +9,11 @@ from comparison import cells, grid
 from comparison.grid import Grid, Method
 from comparison.record import FAILED, FINISHED, MISSING
 from op_utils.options import Options
+from tests.comparison.make import BEST, METRICS, SETTINGS, finish
 
 ROOT = pathlib.Path(__file__).parents[2]
 TEACHER = str(ROOT / "pretrained/cifar10_resnet20.keras")
 SIDES = {"fractions": (1.0,), "seeds": (0,)}
-METRICS = (
-    "phase,epoch,step,test_accuracy,images_per_second\n"
-    "distill,1,10,0.125,100.0\n"
-    "distill,2,20,0.25,100.0\n"
-)
-SETTINGS = {"hparam": [], "distiller": "AT", "batch_size": 8}
-BEST = {"epoch": 1, "validation_accuracy": 0.5, "test_accuracy": 0.125}
 
 
 def expand(made, output, settings=None, given=()):
@@ -230,16 +224,6 @@ def test_a_fresh_teacher_is_in_the_tables_of_its_net_and_of_its_file(tmp_path):
     found = expand(make("DML", pairs=pairs), tmp_path)
     assert [cell.record.teacher for cell in found] == [TEACHER, "resnet20"]
     assert len(cells.runs(found)) == 1
-
-
-def finish(cell, form=1):
-    path = cell.folder.path
-    path.mkdir(parents=True)
-    (path / "config.json").write_text(json.dumps({"format": form}))
-    (path / "metrics.csv").write_text(METRICS)
-    result = {"student": {"top1": 0.25}, "best_on_validation": None}
-    result["settings"] = SETTINGS
-    (path / "result.json").write_text(json.dumps(result))
 
 
 def test_read_finds_what_is_finished(tmp_path):

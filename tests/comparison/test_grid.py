@@ -158,6 +158,13 @@ def test_files_of_pairs_may_be_at_home():
     assert pair == (os.path.expanduser("~/teacher.keras"), "resnet8")
 
 
+def test_files_of_methods_may_be_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "at.flags").write_text("--distiller=AT\n")
+    (method,) = grid.read_methods(["~/*.flags"])
+    assert method.name == "AT"
+
+
 def test_axes_are_values():
     assert dataclasses.astuple(grid.read_axis("a=1,2")) == (("a",), (("1",), ("2",)))
     assert isinstance(grid.read_axis("a=1"), Axis)

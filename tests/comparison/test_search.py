@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 import train_w_distill  # noqa: F401 (defines the flags)
-from comparison import search
-from comparison.grid import Grid, Method
+from comparison import cells, search
+from comparison.grid import Grid, Method, read_methods
 from comparison.record import FAILED, FINISHED, Record
+from op_utils.options import Options
 
 METHODS = tuple(Method(name, name) for name in ("none", "Soft_logits"))
 GRID = Grid(METHODS, (("resnet20", "resnet8"),), (1.0,), (0, 1))
@@ -15,7 +16,7 @@ TEMPERATURE = search.read_range("temperature:1:20:log")
 
 
 def only(*texts):
-    (study,), _ = search.studies(GRID, [search.read_range(text) for text in texts])
+    *_, study = search.studies(GRID, [search.read_range(text) for text in texts])[0]
     return study
 
 
@@ -154,9 +155,54 @@ def test_a_range_of_whole_numbers_keeps_to_its_ends():
     assert values <= {1.0, 2.0, 3.0} and len(values) > 1
 
 
+def expand(made):
+    return cells.expand(
+        made, Options(), (), train_w_distill.canonical, pathlib.Path("out")
+    )
+
+
+def test_who_does_not_use_what_is_searched_is_not_searched():
+    grid = dataclasses.replace(GRID, methods=read_methods(("none", "AT", "FitNet")))
+    made, _ = search.studies(grid, [search.read_range("init_epochs:1:30")])
+    made, others = search.with_effect(made, expand)
+    assert [study.grid.methods[0].name for study in made] == ["FitNet"]
+    assert [other.methods[0].name for other in others] == ["none", "AT"]
+
+
 def test_what_changes_nothing_is_not_searched():
+    grid = dataclasses.replace(GRID, methods=read_methods(("none", "AT")))
+    made, _ = search.studies(grid, [search.read_range("init_epochs:1:30")])
+    with pytest.raises(ValueError, match="changes nothing.*--search=init_epochs"):
+        search.with_effect(made, expand)
+
+
+def test_a_run_that_all_values_share_is_each_ones_result():
     study = only("temperature:1:20:log")
     tried(study)
-    cells = [dataclasses.replace(r, varied=()) for r in records(study, peak)]
-    with pytest.raises(ValueError, match="changes nothing.*--search=temperature"):
-        study.tell(cells)
+    study.tell([dataclasses.replace(r, varied=()) for r in records(study, peak)])
+    assert {t.state.name for t in study._study.get_trials()} == {"COMPLETE"}
+
+
+def test_large_whole_numbers_keep_all_digits():
+    study = only("teacher_seed:1:2000000000")
+    assert study.ends().axes[0].values == (("1",), ("2000000000",))
+    assert any(len(value) > 6 for (value,) in study.ask(4).axes[0].values)
+
+
+@pytest.mark.parametrize("name", ["FitNet.regressor", "xla", "schedule"])
+def test_what_is_no_number_is_not_searched(name):
+    grid = dataclasses.replace(GRID, methods=read_methods(("FitNet",)))
+    with pytest.raises(ValueError, match=f"{name} is no number.*--search={name}:0:1"):
+        search.studies(grid, [search.read_range(f"{name}:0:1")])
+
+
+@pytest.mark.parametrize(
+    ("text", "low"), [("epochs:0.5:3.7", "1"), ("momentum:0:0.9", "0")]
+)
+def test_a_flag_is_searched_between_values_that_it_can_have(text, low):
+    assert only(text).ends().axes[0].values[0] == (low,)
+
+
+def test_an_end_that_a_flag_cannot_be():
+    with pytest.raises(ValueError, match="--momentum"):
+        only("momentum:0:2")
