@@ -148,8 +148,6 @@ def verified(path: os.PathLike, shape, precision: str) -> np.ndarray | None:
         Damaged: it is not what was written, or of another shape or precision.
     """
     path = pathlib.Path(path)
-    if not (path.exists() and path.with_suffix(".json").exists()):
-        return None
     try:
         facts = files.read_json(path.with_suffix(".json"))
         wanted = {"format": FORMAT, "shape": list(shape), "precision": precision}
@@ -165,6 +163,8 @@ def verified(path: os.PathLike, shape, precision: str) -> np.ndarray | None:
         if digest != facts.get("sha256"):
             raise Damaged("its SHA-256 is not that of what was written")
         return np.load(path, mmap_mode="r").view(_TYPES[precision])
+    except FileNotFoundError:  # Another process may be replacing what is damaged.
+        return None
     except (AttributeError, ValueError) as error:  # also: JSON that is no object
         raise error if isinstance(error, Damaged) else Damaged(str(error)) from error
 

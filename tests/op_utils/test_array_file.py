@@ -100,6 +100,19 @@ def test_damage_is_found(path, damage, words):
     assert array_file.verified(path, ROWS.shape, "float32") is not None
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".json"])
+def test_one_that_another_process_removes_meanwhile_is_none(path, suffix, monkeypatch):
+    write(path)
+
+    def read(name):
+        path.with_suffix(suffix).unlink()
+        return read_json(name)
+
+    read_json = files.read_json
+    monkeypatch.setattr(files, "read_json", read)
+    assert array_file.verified(path, ROWS.shape, "float32") is None
+
+
 @pytest.mark.parametrize(
     ("shape", "precision"), [((10, 2, 4), "float32"), (ROWS.shape, "float16")]
 )
