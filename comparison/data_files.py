@@ -65,7 +65,11 @@ def _joined(texts: Sequence[str] | None) -> str | None:
 
 
 def report_json(
-    records: Sequence[Record], title: str, command: str, published: Sequence[Mapping]
+    records: Sequence[Record],
+    title: str,
+    command: str,
+    published: Sequence[Mapping],
+    searched: bool = False,
 ) -> dict[str, Any]:
     """Everything: the cells with their results and curves, and the tables.
 
@@ -74,6 +78,7 @@ def report_json(
         title: of the report.
         command: with which it was made.
         published: facts about the grid's pairs.
+        searched: whether what is varied are trials of a search.
     """
     pairs = summary.pairs(records)
     return {
@@ -90,7 +95,7 @@ def report_json(
             }
             for record in records
         ],
-        "tables": [_table(table) for pair in pairs for table in pair.tables],
+        "tables": [_table(table, searched) for pair in pairs for table in pair.tables],
         "unequal": [
             {"dataset": p.dataset, "teacher": p.teacher, "student": p.student}
             | {"conditions": conditions.unequal(p.records)}
@@ -116,8 +121,9 @@ def _number(text: str | None):
     return int(text) if text.isdecimal() else value
 
 
-def _table(table: summary.Table) -> dict[str, Any]:
-    return {
+def _table(table: summary.Table, searched: bool) -> dict[str, Any]:
+    trials = {"best_trials": _trials(table)} if searched else {}
+    return trials | {
         "dataset": table.dataset,
         "teacher": table.teacher,
         "student": table.student,
@@ -129,10 +135,24 @@ def _table(table: summary.Table) -> dict[str, Any]:
                 "finished": len(row.finished),
                 "last": dataclasses.asdict(row.last),
                 "best": dataclasses.asdict(row.best),
+                "validation": dataclasses.asdict(row.validation),
                 "points_to_student_alone": row.difference
                 and dataclasses.asdict(row.difference),
                 "seconds": dataclasses.asdict(row.seconds),
+                "relative_seconds": row.relative_seconds,
             }
             for row in table.rows
         ],
     }
+
+
+def _trials(table: summary.Table) -> list[dict[str, Any]]:
+    return [
+        {
+            "method": found.method,
+            "planned": found.planned,
+            "finished": found.finished,
+            "label": found.best and found.best.label,
+        }
+        for found in summary.trials(table)
+    ]

@@ -48,7 +48,7 @@ def write(
         fact for pair in pairs for fact in published_table.facts(pair)
     )
     numbers = data_files.report_json(
-        records, title, command, list(map(dataclasses.asdict, facts))
+        records, title, command, list(map(dataclasses.asdict, facts)), searched
     )
     files.write_json(folder / NUMBERS, numbers)
     _write(folder / CELLS, data_files.cells_csv(records))

@@ -102,6 +102,36 @@ class Pair:
         return tuple(record for row in rows for record in row.records)
 
 
+@dataclasses.dataclass(frozen=True)
+class Trials:
+    """What a search found for a method.
+
+    Attributes:
+        method: its label.
+        planned: rows.
+        finished: those of which all seeds are finished.
+        best: of these the one with the highest validation accuracy; None without any.
+    """
+
+    method: str
+    planned: int
+    finished: int
+    best: Row | None
+
+
+def trials(table: Table) -> list[Trials]:
+    """Of each method of which something is varied."""
+    varied = [row for row in table.rows if row.records[0].varied]
+    found = []
+    for method in dict.fromkeys(row.method for row in varied):
+        own = [row for row in varied if row.method == method]
+        whole = [row for row in own if len(row.finished) == len(row.records)]
+        whole = [row for row in whole if row.validation.mean is not None]
+        best = max(whole, key=lambda row: row.validation.mean, default=None)
+        found.append(Trials(method, len(own), len(whole), best))
+    return found
+
+
 def pairs(records: Sequence[Record]) -> tuple[Pair, ...]:
     """The grid's pairs in the order in which they first occur.
 

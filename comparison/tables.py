@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from comparison import summary
 from comparison.blocks import Grid
 from comparison.figures import percent
 from comparison.record import FAILED, FINISHED, Record
@@ -111,15 +112,11 @@ def best_trials(pair: Pair) -> Grid:
     """Of each method that has several rows, the one with the best validation mean."""
     rows = []
     for table in pair.tables:
-        own = [row for row in table.rows if row.records[0].varied]
-        for method in dict.fromkeys(row.method for row in own):
-            trials = [row for row in own if row.method == method]
-            whole = [r for r in trials if len(r.finished) == len(r.records)]
-            whole = [r for r in whole if r.validation.mean is not None]
-            best = max(whole, key=lambda row: row.validation.mean, default=None)
+        for own in summary.trials(table):
+            best = own.best
             found = (best.label, mean_std(best.validation)) if best else (MISSING,) * 2
-            count = f"{len(whole)} of {len(trials)}"
-            rows.append((method, percent(table.fraction), count, *found))
+            count = f"{own.finished} of {own.planned}"
+            rows.append((own.method, percent(table.fraction), count, *found))
     header = ("Method", "Training data", "Trials", "Best trial", "Validation")
     return Grid(header, tuple(rows), words=(0, 3))
 
