@@ -12,7 +12,7 @@ from comparison.grid import Grid, Method
 from comparison.record import FAILED, Record
 from nets import given, saving
 from op_utils import files
-from op_utils.options import Options
+from op_utils.options import MAY_BE_UNUSED, Options
 from op_utils.run_folder import RunFolder, differences
 
 FOLDER, LOGS = "cells", "logs"
@@ -140,11 +140,10 @@ def check_is_the_cells(folder: RunFolder, settings: Options | None) -> None:
     found = folder.read_config()
     expected = settings.config() if settings else {}
     usual = Options().config()
-    # What a run does not use it leaves at its default.
+    # What a run does not use, as its data show, it leaves at its default.
+    unused = {name for name in MAY_BE_UNUSED if found.get(name) == usual.get(name)}
     used = {
-        name: found[name]
-        for name in expected
-        if name in found and found[name] != usual.get(name)
+        name: found[name] for name in expected if name in found and name not in unused
     }
     changed = differences(used, {name: expected[name] for name in used})
     if changed:

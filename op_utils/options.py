@@ -292,6 +292,9 @@ class Options(NetOptions, DataOptions, CacheOptions):
 
 
 ONLY_WITH_INIT = ("init_epochs", "init_learning_rate")
+# What `Options.without_unused` may leave out, once the data are known.
+MAY_BE_UNUSED = (*ONLY_WITH_INIT, *ONLY_WITH_CROPS, *ONLY_WITH_VARIATION)
+MAY_BE_UNUSED += ("teacher_cache_taps", "teacher_cache_precision")
 
 
 def _defaults(*names: str) -> dict:

@@ -170,6 +170,19 @@ def test_a_folder_with_other_settings_is_a_failure(tmp_path):
     record = cell.read()
     assert record.state == FAILED
     assert "--learning_rate was 0.5 and is now 0.05" in record.reason
+    (short,) = expand(make("AT"), tmp_path, Options(epochs=3))
+    finish(short)
+    short.folder.config.write_text(json.dumps(config))  # of the default's 60 epochs
+    assert "--epochs was 60 and is now 3" in short.read().reason
+
+
+def test_what_a_run_leaves_out_as_unused_is_no_other_setting(tmp_path):
+    (cell,) = expand(make("AT"), tmp_path, Options(augmentation_period=5))
+    finish(cell)
+    config = {"format": 1, **cell.settings.config()}
+    config["augmentation_period"] = Options().augmentation_period
+    cell.folder.config.write_text(json.dumps(config))
+    assert cell.read().state == FINISHED
 
 
 @pytest.mark.parametrize(
