@@ -11,8 +11,9 @@ import distiller
 from comparison.cells import Cell
 from comparison.record import Record
 
-# Steps of Soft_logits that a step takes, where it is not about one; docs/performance.md
-# has the measurements. BSS' attacks depend on the data; this is the most it can be.
+# Steps of Soft_logits that a step takes, where it is more than about one (it is less
+# where no teacher is asked); docs/performance.md has the measurements. BSS' attacks
+# depend on the data; this is the most it can be.
 _STEPS = {"VID": 1.1, "FT": 1.1, "LwM": 1.4, "KD_SVD": 1.4, "MHGD": 1.4}
 _STEPS |= {"KD_EID": 1.5, "DML": 2.3, "Sobolev": 2.3, "MLKD": 3.7, "BSS": 6.4}
 _REPEATS = 5

@@ -75,7 +75,10 @@ def _told(record: Record, seconds: float) -> str:
     place = f"{place_of(record)}: "
     if record.state != FINISHED:
         return f"{place}{record.state}: {record.reason}"
-    best = f" (best on validation {100 * record.best:.2f} %)" if record.best else ""
+    best = (
+        "" if record.best is None else f"best on validation {100 * record.best:.2f} %"
+    )
+    best = best and f" ({best})"
     return f"{place}{100 * record.last:.2f} %{best} in {estimate.as_text(seconds)}"
 
 

@@ -128,8 +128,8 @@ class Record:
             return True
         asked: dict[str, set[bool]] = {}
         for row in self.rows:
-            passes = float(row.get("teacher_forward_passes", 0))
-            asked.setdefault(row["phase"], set()).add(passes > 0)
+            if passes := row.get("teacher_forward_passes"):
+                asked.setdefault(row["phase"], set()).add(float(passes) > 0)
         return any(len(answers) > 1 for answers in asked.values())
 
     @property

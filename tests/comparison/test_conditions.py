@@ -56,6 +56,18 @@ def test_teachers_of_one_recipe_and_other_weights_are_seen():
     assert conditions.unequal([*CELLS, with_teacher(record("SP"), "a"), along]) == {}
 
 
+def test_other_data_are_seen():
+    """As when cells of machines whose folder of images differs are copied together."""
+    found = [
+        dataclasses.replace(cell, result={**cell.result, "data_sha256": digest})
+        for cell, digest in ((record("AT"), "a"), (record("SP"), "b"))
+    ]
+    assert conditions.unequal([record("none"), *found]) == {
+        "data (SHA-256)": {'"a"': ("AT",), '"b"': ("SP",)}
+    }
+    assert conditions.unequal([record("none"), found[0]]) == {}
+
+
 def test_teachers_differ_with_what_is_varied_of_the_recipe():
     cells = [
         with_teacher(
