@@ -4,7 +4,9 @@ import tensorflow as tf
 
 
 def without(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The dataset with the parallel calls that AUTOTUNE begins with: 16, or the cores.
+    """The dataset with the parallel calls that AUTOTUNE begins with.
+
+    Those are as many as there are cores, and at most 16.
 
     Whoever deletes an iterator waits for its autotuning thread. In TensorFlow 2.21 this
     often misses that it is to stop and sleeps on, twice as long after each look at the
