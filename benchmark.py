@@ -49,11 +49,30 @@ def prepared(**options):
     try:
         if dataloader.is_here(options["name"], options["data_dir"]):
             return dataloader.prepare(**options)
-        reason = f"{options['name']} is not downloaded yet"
+        reason = f"{options['name']} is not on this machine"
     except ValueError as error:
         reason = str(error)
     print(f"note: times cannot be estimated: {reason}")
     return None
+
+
+@functools.cache
+def check_data_set(name: str, data_dir: str | None) -> None:
+    """Raises ValueError if there is no such data set, so that not every run fails."""
+    is_here = dataloader.is_here(name, data_dir)
+    if dataloader.is_path(name) and not (is_here or flags.FLAGS.dry_run):
+        raise ValueError(
+            "The data are not on this machine. Expected the path of an existing file "
+            f"or folder. Received: --dataset={name}."
+        )
+
+
+def check_data(cells) -> None:
+    """Checks the data sets of what is not finished."""
+    if not flags.FLAGS.report_only:
+        for cell in cells:
+            if cell.settings and not cell.folder.is_finished:
+                check_data_set(cell.settings.dataset, cell.settings.data_dir or None)
 
 
 def epoch_seconds(settings) -> float | None:
@@ -148,6 +167,7 @@ def main() -> None:
         found = cells_lib.expand(part, settings, names, canonical, output)
         for note in cells_lib.notes(found):
             print_once(note)
+        check_data(found)
         return found
 
     made, grids = plan(grid, ranges, expand)

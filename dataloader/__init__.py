@@ -3,7 +3,7 @@
 from dataloader.augmentation import Augmentation
 from dataloader.dataset import Dataset, Split
 from dataloader.pipeline import eval_batches, train_batches, version_batches
-from dataloader.registry import is_here, load, names
+from dataloader.registry import is_here, is_path, load, names
 from dataloader.subset import balanced_subset, split_validation
 from dataloader.training_data import TrainingData, prepare
 
@@ -15,6 +15,7 @@ __all__ = [
     "balanced_subset",
     "eval_batches",
     "is_here",
+    "is_path",
     "load",
     "names",
     "prepare",

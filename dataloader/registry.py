@@ -1,6 +1,7 @@
 """Data sets by name."""
 
 import math
+import os
 
 from dataloader import digits, folder, npz, tfds_sets
 from dataloader.dataset import Dataset
@@ -11,14 +12,21 @@ def names() -> tuple[str, ...]:
     return ("digits", "npz:PATH", "folder:PATH", *tfds_sets.NAMES)
 
 
+def is_path(name: str) -> bool:
+    """Whether the set is the user's own file or folder."""
+    return name.startswith(("npz:", "folder:"))
+
+
 def is_here(name: str, data_dir: str | None = None) -> bool:
-    """Whether `load` reads the set without downloading it.
+    """Whether the set is on this machine; `load` downloads others, unless `is_path`.
 
     Raises:
         ValueError: the name is unknown.
     """
-    if name == "digits" or name.startswith(("npz:", "folder:")):
-        return True  # or an error of `load`
+    if is_path(name):
+        return os.path.exists(os.path.expanduser(name.partition(":")[2]))
+    if name == "digits":
+        return True
     return tfds_sets.is_prepared(name, data_dir, known=names())
 
 

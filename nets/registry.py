@@ -11,7 +11,7 @@ from nets.resnet import ResNet
 from nets.shufflenet_v1 import ShuffleNetV1
 from nets.shufflenet_v2 import ShuffleNetV2
 from nets.vgg import VGG
-from nets.wresnet import WResNet
+from nets.wresnet import WResNet, checked_size
 
 _WIDE4 = {"widths": (64, 128, 256), "stem_width": 32}
 _BASIC = {"widths": (64, 128, 256, 512), "stem_width": 64}
@@ -85,7 +85,7 @@ def _resolve(name: str):
             return published, constructor
     match = _WRESNET.fullmatch(name.lower().replace("_", "-"))
     if match:
-        depth, width = map(int, match.groups())
+        depth, width = checked_size(*map(int, match.groups()))
         constructor = functools.partial(WResNet, depth=depth, width=width)
         return f"wrn_{depth}_{width}", constructor
     close = difflib.get_close_matches(_plain(name), [_plain(n) for n in names()], n=1)
@@ -104,7 +104,7 @@ def canonical_name(name: str) -> str:
     'wrn_16_4'
 
     Raises:
-        ValueError: there is no net of this name.
+        ValueError: there is no net of this name, or no WResNet of this depth.
     """
     return _resolve(name)[0]
 

@@ -10,6 +10,18 @@ SHORTCUTS = ("activated", "raw")
 _STEM_WIDTH = 16
 
 
+def checked_size(depth, width) -> tuple[int, int]:
+    """Depth and width as whole numbers; ValueError if there is no such net."""
+    depth, width = map(base.checked_count, ("depth", "width"), (depth, width))
+    if depth < 10 or depth % 6 != 4:
+        raise ValueError(
+            "A wide residual net has three stages of equally many blocks. Expected "
+            f"a depth of 6n + 4 (10, 16, 22, 28, 34, 40, ...). "
+            f"Received: depth={depth}."
+        )
+    return depth, width
+
+
 class PreActivationBlock(keras.layers.Layer):
     """shortcut + conv3x3(relu(BN(conv3x3(a)))) with a = relu(BN(x)).
 
@@ -108,13 +120,7 @@ class WResNet(base.Net):
         seed: int | None = None,
         **kwargs,
     ):
-        depth, width = map(base.checked_count, ("depth", "width"), (depth, width))
-        if depth < 10 or depth % 6 != 4:
-            raise ValueError(
-                "A wide residual net has three stages of equally many blocks. Expected "
-                f"a depth of 6n + 4 (10, 16, 22, 28, 34, 40, ...). "
-                f"Received: depth={depth}."
-            )
+        depth, width = checked_size(depth, width)
         if shortcut not in SHORTCUTS:
             raise ValueError(
                 f"The shortcut's input is unknown. Expected one of {SHORTCUTS}. "

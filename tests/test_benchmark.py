@@ -44,6 +44,8 @@ BAD_FLAGS = {
     "--methods=AT --seeds=0,-1": "--seed",
     "--pairs=resnet20:resnet8,resnet20:resnet9": "resnet9",
     "--methods=AT --fractions=1,2": "--data_fraction",
+    "--methods=AT --pairs=WResNet-11-1:resnet8": "depth=11",
+    "--methods=none --dataset=digit": "name='digit'",
     "--fractions=0.1,0.1": "--fractions=0.1,0.1",
     "--vary=temprature=2,4": "--vary=temprature",
     "--vary=temperature": "--vary=temperature",
@@ -88,6 +90,15 @@ def test_an_error_is_one_line(arguments, tmp_path):
     assert finished.code == 2
     assert len(finished.error_lines) == 1
     assert "Traceback" not in finished.err
+    assert not list(tmp_path.glob("[!.]*"))
+
+
+@pytest.mark.parametrize("name", ["npz:absent.npz", "folder:absent"])
+def test_absent_data_are_told_before_any_run(name, tmp_path):
+    given = f"--dataset={name}", "--methods=none,AT"
+    finished = commands.run(SCRIPT, *given, cwd=tmp_path)
+    assert finished.code == 2
+    assert len(finished.error_lines) == 1 and name in finished.error_lines[0]
     assert not list(tmp_path.glob("[!.]*"))
 
 

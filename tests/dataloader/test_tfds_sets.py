@@ -29,7 +29,8 @@ def test_a_prepared_set_is_read_in_its_order(tmp_path):
 def test_what_is_here_need_not_be_downloaded(tmp_path):
     write_set(tmp_path, train=3, test=3)
     assert dataloader.is_here("toy", tmp_path)
-    assert dataloader.is_here("digits") and dataloader.is_here("npz:x.npz")
+    assert dataloader.is_here("digits") and dataloader.is_here(f"folder:{tmp_path}")
+    assert not dataloader.is_here("npz:absent.npz")
     assert not dataloader.is_here("cifar10", str(tmp_path / "empty"))
     with pytest.raises(ValueError, match="Unknown data set"):
         dataloader.is_here("no_such_set", tmp_path)
