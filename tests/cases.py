@@ -43,5 +43,7 @@ def _slow_or_not(*slow: str):
 # For tests of several seconds a case.
 every_case_variants_slow = _slow_or_not()
 # XLA compiles their loops and decompositions for ten seconds and more.
-every_case_but_slow_to_compile = _slow_or_not("BSS", "KD_EID", "MHGD")
+every_case_but_slow_to_compile = _slow_or_not(
+    "BSS", "FT", "KD_EID", "KD_SVD", "MHGD", "Sobolev"
+)
 every_method = pytest.mark.parametrize("name", distiller.names())

@@ -57,7 +57,7 @@ def test_evaluation_agrees_with_training(teacher):
 @pytest.mark.parametrize(
     "flags",
     [
-        ("--distiller=VID+Soft_logits", "--hparam=VID.weight=0.5", "--xla"),
+        ("--distiller=VID+Soft_logits", "--hparam=VID.weight=0.5"),
         ("--distiller=AT", "--randaugment=1", "--mixup=0.2", "--cutmix=1"),
         ("--distiller=hint", "--init_epochs=1", "--precision=mixed_float16"),
         ("--validation=0.2", "--evaluate_every=2", "--warmup_epochs=1"),
@@ -69,6 +69,7 @@ def test_evaluation_agrees_with_training(teacher):
                 ("--precision=mixed_bfloat16",),
                 ("--precision=mixed_float16", "--distiller=VID"),
                 ("--xla", "--distiller=AT"),
+                ("--xla", "--distiller=VID+Soft_logits"),
             ]
         ),
     ],

@@ -46,7 +46,9 @@ class Table(keras.optimizers.schedules.LearningRateSchedule):
         return {"rates": self.rates}
 
 
-@pytest.mark.parametrize("method", ["Soft_logits", "VID"])
+@pytest.mark.parametrize(
+    "method", ["VID", pytest.param("Soft_logits", marks=pytest.mark.slow)]
+)
 def test_fit_and_the_command_line_give_the_same_bits(method, teacher, tmp_path):
     flags = {
         "data_fraction": 0.25,

@@ -259,6 +259,8 @@ def test_a_restart_in_each_phase_changes_no_bit(case, is_tiny, whole, tmp_path):
     Each goes on to the end of its phase, where the next one takes over.
     """
     undisturbed = whole(case, is_tiny).trainer
+    if is_tiny and has_no_state(undisturbed):
+        pytest.skip("what it would show of the trainer, test_trainer.py shows")
     for number in range(len(undisturbed.phases)):
         end = (number + 1) * PHASE_STEPS
         last = end == len(undisturbed.phases) * PHASE_STEPS
@@ -274,6 +276,12 @@ def test_a_restart_in_each_phase_changes_no_bit(case, is_tiny, whole, tmp_path):
             found, expected = (getattr(x, part) for x in (trainer, undisturbed))
             for a, b in zip(found.variables, expected.variables, strict=True):
                 np.testing.assert_array_equal(a, b, err_msg=a.name)
+
+
+def has_no_state(trainer) -> bool:
+    """Whether a restart has nothing to restore but the student and its optimizer."""
+    trains_teacher = any(phase.trains_teacher for phase in trainer.phases)
+    return not trainer.method.variables and not trains_teacher
 
 
 def test_bss_finds_images_to_attack(whole):

@@ -79,13 +79,16 @@ def test_without_a_head_the_kept_logits_are_taken(tmp_path):
     """And the run says that its bits are not those of the teacher, if so it is."""
     teacher, lines = cached_runs.teacher(), []
     teacher.head_of_another_name, teacher.head = teacher.head, None
+    # On some machines rounding depends on the place in the batch, here on all.
+    rounding = 1 + 2.0**-22 * np.arange(8, dtype=np.float32)[:, None]
 
     def call(images, training=False, with_taps=False):
         teacher.head = teacher.head_of_another_name
         try:
-            return fakes.Net.call(teacher, images, training, with_taps)
+            output = fakes.Net.call(teacher, images, training, with_taps)
         finally:
             teacher.head = None
+        return output._replace(logits=output.logits * rounding)
 
     teacher.call = call
     found = cached_runs.cache(
