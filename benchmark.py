@@ -57,10 +57,10 @@ def prepared(**options):
 
 
 @functools.cache
-def check_data_set(name: str, data_dir: str | None) -> None:
+def check_data_set(name: str, data_dir: str | None, is_planned: bool) -> None:
     """Raises ValueError if there is no such data set, so that not every run fails."""
     is_here = dataloader.is_here(name, data_dir)
-    if dataloader.is_path(name) and not (is_here or flags.FLAGS.dry_run):
+    if dataloader.is_path(name) and not (is_here or is_planned):
         raise ValueError(
             "The data are not on this machine. Expected the path of an existing file "
             f"or folder. Received: --dataset={name}."
@@ -69,10 +69,12 @@ def check_data_set(name: str, data_dir: str | None) -> None:
 
 def check_data(cells) -> None:
     """Checks the data sets of what is not finished."""
-    if not flags.FLAGS.report_only:
-        for cell in cells:
-            if cell.settings and not cell.folder.is_finished:
-                check_data_set(cell.settings.dataset, cell.settings.data_dir or None)
+    given = flags.FLAGS
+    for cell in cells:
+        settings = cell.settings
+        if settings and not (cell.folder.is_finished or given.report_only):
+            data_dir = settings.data_dir or None
+            check_data_set(settings.dataset, data_dir, given.dry_run)
 
 
 def epoch_seconds(settings) -> float | None:
