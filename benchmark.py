@@ -105,7 +105,8 @@ def run_cells(cells) -> None:
     estimates = estimate.Estimates(records)
     progress = Progress(len(cells), done, waiting, jobs, estimates)
     try:
-        Runner(waiting, jobs, progress.ended, progress.message).run()
+        told = progress.started, progress.ended, progress.message
+        Runner(waiting, jobs, *told).run()
     finally:
         progress.close()
 

@@ -1,6 +1,7 @@
 """What the terminal shows of a grid: each run that ends, and the time left."""
 
 import sys
+import time
 
 import tqdm
 
@@ -24,6 +25,7 @@ class Progress:
         self.total, self.done, self.jobs = total, done, jobs
         self.estimates = estimates
         self._left = {cell.record.folder: cell for cell in waiting}
+        self._began = {}  # folder -> when its run was started
         self._wall, self._guessed = 0.0, 0.0  # seconds of the runs that ended
         # Their first cells train them, too, and tell little of the others.
         self._teachers = {cell.teacher for cell in waiting if cell.lacks_teacher}
@@ -38,6 +40,10 @@ class Progress:
     def message(self, text: str) -> None:
         """Prints a line above the bar."""
         tqdm.tqdm.write(text, file=sys.stderr)
+
+    def started(self, cell: Cell) -> None:
+        """Takes the time at which a cell starts."""
+        self._began[cell.record.folder] = time.monotonic()
 
     def ended(self, cell: Cell, record: Record, seconds: float) -> None:
         """Tells how a cell ended and how long the others take."""
@@ -58,13 +64,19 @@ class Progress:
         """About how long the waiting and running cells take; None if unknown."""
         if not self._left:
             return 0.0
-        guesses = [self.estimates.seconds(cell) for cell in self._left.values()]
-        known = [guess for guess in guesses if guess is not None]
+        guesses = {
+            folder: self.estimates.seconds(cell) for folder, cell in self._left.items()
+        }
+        known = [guess for guess in guesses.values() if guess is not None]
         if not known or not self._guessed:
             return None
-        total = sum(known) / len(known) * len(guesses)
-        # A run also starts, compiles and evaluates.
-        return total * self._wall / self._guessed / min(self.jobs, len(guesses))
+        usual, now = sum(known) / len(known), time.monotonic()
+        total = 0.0
+        for folder, guess in guesses.items():
+            # A run also starts, compiles and evaluates.
+            whole = (usual if guess is None else guess) * self._wall / self._guessed
+            total += max(0.0, whole - (now - self._began.get(folder, now)))
+        return total / min(self.jobs, len(guesses))
 
     def close(self) -> None:
         """Ends the bar."""

@@ -39,15 +39,21 @@ class Runner:
     Args:
         cells: those to run, in their order.
         jobs: how many at once.
+        started: called with a cell when it starts.
         ended: called with (cell, its record, seconds) when one ends, well or not.
         message: called with a line for the user.
     """
 
     def __init__(
-        self, cells: Sequence[Cell], jobs: int, ended: Callable, message: Callable
+        self,
+        cells: Sequence[Cell],
+        jobs: int,
+        started: Callable,
+        ended: Callable,
+        message: Callable,
     ):
         self.waiting, self.jobs = list(cells), jobs
-        self.ended, self.message = ended, message
+        self.started, self.ended, self.message = started, ended, message
         self.running: list[Job] = []
         self._signal, self._signal_time = None, 0.0
         self._tried = set()  # teachers whose first cell has ended, well or not
@@ -154,6 +160,7 @@ class Runner:
         size = cell.log.stat().st_size if cell.log.exists() else 0
         process = launch.start(option_flags.as_arguments(cell.settings), cell.log)
         self.running.append(Job(cell, process, time.monotonic(), size))
+        self.started(cell)
 
 
 def _reason(job: Job) -> str:

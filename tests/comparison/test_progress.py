@@ -162,6 +162,23 @@ def test_a_line_for_each_cell(capsys):
     )
 
 
+def test_the_time_left_does_not_count_what_a_running_cell_has_behind_it(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    cells = [cell(seed=seed) for seed in range(3)]
+    shown = progress(*cells, jobs=2)
+    for one in cells[:2]:
+        shown.started(one)
+    now[0] += 4 * 6.4
+    shown.ended(cells[0], finished(), 4 * 6.4)
+    assert shown.seconds_left() == pytest.approx(4 * 6.4 / 2)  # of the third
+    now[0] += 1000.0  # longer than was guessed
+    assert shown.seconds_left() == pytest.approx(4 * 6.4 / 2)
+    shown.started(cells[2])
+    now[0] += 6.4
+    assert shown.seconds_left() == pytest.approx(3 * 6.4 / 2)
+
+
 def test_the_time_left_counts_what_a_run_takes_beside_training():
     cells = [cell(seed=seed) for seed in range(5)]
     shown = progress(*cells, jobs=2)

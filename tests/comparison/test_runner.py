@@ -60,6 +60,7 @@ class Grid:
 
     path: pathlib.Path
     programs: dict = dataclasses.field(default_factory=dict)
+    started: list = dataclasses.field(default_factory=list)
     ended: list = dataclasses.field(default_factory=list)
     told: list = dataclasses.field(default_factory=list)
 
@@ -82,7 +83,7 @@ class Grid:
         def ended(cell, record, seconds):
             self.ended.append((cell.record.method, record.state, record.reason))
 
-        Runner(cells, jobs, ended, self.told.append).run()
+        Runner(cells, jobs, self.started.append, ended, self.told.append).run()
 
     def times(self, name):
         folder = self.path / "cells" / name
@@ -99,6 +100,7 @@ def grid(tmp_path, monkeypatch):
 def test_one_after_the_other_in_their_order(grid):
     grid.run(grid.cell("a", "time.sleep(0.3)"), grid.cell("b"))
     assert [name for name, *_ in grid.ended] == ["a", "b"]
+    assert [cell.record.method for cell in grid.started] == ["a", "b"]
     assert grid.times("a")[1] <= grid.times("b")[0]
 
 
