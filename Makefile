@@ -16,7 +16,7 @@ benchmark-smoke: .venv/installed
 	$(BIN)/python benchmark.py --flagfile=configs/grids/smoke.flags --jobs=2
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -1,10 +1,13 @@
 import op_utils.environment  # noqa: F401
 
 # isort: split
+import pathlib
+
 import pytest
 
 import commands
 
+TESTS = pathlib.Path(__file__).parent
 QUICK = ("--batch_size=64", "--student=resnet8", "--data_fraction=0.5")
 
 
@@ -13,8 +16,10 @@ def pytest_collection_modifyitems(items):
     """Which tests share a process, where there are several (--dist loadgroup).
 
     A file's do, because they share what they compute. Where each case computes its own,
-    as in the conformance tests, a case's tests do.
+    as in the conformance tests, a case's tests do. Those of commands come first: they
+    are the longest, and the last ones leave a process without work.
     """
+    items.sort(key=lambda item: item.path.parent != TESTS)
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         group = f"{item.path.stem} {parameters.get('case', '')}"
