@@ -69,12 +69,12 @@ def check_data_set(name: str, data_dir: str | None, is_planned: bool) -> None:
 
 def check_data(cells) -> None:
     """Checks the data sets of what is not finished."""
-    given = flags.FLAGS
+    if flags.FLAGS.report_only:
+        return
     for cell in cells:
-        settings = cell.settings
-        if settings and not (cell.folder.is_finished or given.report_only):
-            data_dir = settings.data_dir or None
-            check_data_set(settings.dataset, data_dir, given.dry_run)
+        if cell.settings and not cell.folder.is_finished:
+            data = cell.settings.data()
+            check_data_set(data["name"], data["data_dir"], flags.FLAGS.dry_run)
 
 
 def epoch_seconds(settings) -> float | None:

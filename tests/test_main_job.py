@@ -69,7 +69,7 @@ def test_evaluation_agrees_with_training(teacher):
                 ("--precision=mixed_bfloat16",),
                 ("--precision=mixed_float16", "--distiller=VID"),
                 ("--xla", "--distiller=AT"),
-                ("--xla", "--distiller=VID+Soft_logits"),
+                ("--xla", "--distiller=VID+Soft_logits", "--hparam=VID.weight=0.5"),
             ]
         ),
     ],
