@@ -10,7 +10,6 @@ import op_utils.environment  # noqa: F401
 import dataclasses
 
 import keras
-import numpy as np
 from absl import flags
 
 import dataloader
@@ -106,7 +105,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
         if folder.is_finished:
             print(f"{role}: {folder.path} is finished, there is nothing to train.")
             return folder
-        np.savetxt(folder.indices, data.indices, fmt="%d")
+        folder.write_indices(data.indices)
         if is_teacher_first:
             path = train(settings.for_teacher(), role="teacher", wait=True).student
             teacher = build_net(given.of_file(path), settings, data, seed)

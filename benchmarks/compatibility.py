@@ -10,7 +10,6 @@ import op_utils.environment  # noqa: F401
 # isort: split
 
 import functools
-import json
 import pathlib
 
 import tensorflow as tf
@@ -18,6 +17,7 @@ from absl import app, flags
 
 import distiller
 from benchmarks import workload
+from op_utils import files
 
 # Tables 1 and 2 of Tian et al. 2020 (https://arxiv.org/abs/1910.10699), and the pairs
 # of PkuDavidGuan's code on CINIC-10.
@@ -133,15 +133,16 @@ def main(argv) -> None:
     tf.config.run_functions_eagerly(True)  # tracing takes longer than two steps
     out = pathlib.Path(flags.FLAGS.out)
     store = pathlib.Path(flags.FLAGS.cells)
-    cells = json.loads(store.read_text()) if store.exists() else {}
+    cells = files.read_json(store) if store.exists() else {}
     names = flags.FLAGS.distillers or distiller.names()
     for pair in PAIRS:
         for name in names:
             if key(name, pair) in cells:
                 continue
             cells[key(name, pair)] = attempt(name, pair)
-            store.write_text(json.dumps(cells, indent=1))
-            out.write_text(HEAD + markdown(cells, names))
+            files.write_json(store, cells)
+            text = HEAD + markdown(cells, names)
+            files.write_atomically(out, lambda path, text=text: path.write_text(text))
             print(key(name, pair), cells[key(name, pair)], flush=True)
 
 

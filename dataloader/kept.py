@@ -1,12 +1,13 @@
 """Results that take long to find, kept in a file beside the data they are about."""
 
 import contextlib
-import os
 import pathlib
 import zipfile
 from collections.abc import Callable
 
 import numpy as np
+
+from op_utils import files
 
 _UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
 
@@ -29,12 +30,6 @@ def recall(
             if str(file["key"]) == key:
                 return {name: file[name] for name in file.files if name != "key"}
     arrays = find()
-    # Renamed when it is complete, so that nobody ever reads half of it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     with contextlib.suppress(OSError):
-        try:
-            np.savez(temporary, key=np.array(key), **arrays)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        files.write_atomically(path, lambda p: np.savez(p, key=np.array(key), **arrays))
     return arrays

@@ -8,12 +8,13 @@ import zipfile
 import keras
 
 from nets.base import Net
+from op_utils import files
 
 SUFFIX = ".keras"
 
 
 def save(net: Net, path: str | os.PathLike) -> None:
-    """Writes a net so that `path` never holds half a file.
+    """Writes a net so that `path` never holds half a file, and is on the disk.
 
     Args:
         net: any net of `nets.build`.
@@ -23,14 +24,8 @@ def save(net: Net, path: str | os.PathLike) -> None:
         ValueError: `path` does not end in `.keras`.
     """
     path = _checked_suffix(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, because os.replace is atomic only within a file system.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{SUFFIX}")
-    try:
-        net.save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.make_folder(path.parent)
+    files.write_atomically(path, net.save)
 
 
 def load(path: str | os.PathLike, dtype=None) -> Net:

@@ -41,11 +41,10 @@ class Checkpoints:
             groups: name -> variables (tf.Variable or keras.Variable).
             position: JSON-able; where the training stands.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self.directory)
         target = self.directory / f"step-{step:010d}"
         temporary = self.directory / f".writing-{os.getpid()}"
-        for leftover in self.directory.glob(".writing-*"):  # of killed processes
-            shutil.rmtree(leftover)
+        self.remove_leftovers()
         try:
             temporary.mkdir()
             _write(groups, temporary / "variables")
@@ -69,6 +68,11 @@ class Checkpoints:
         for path in self._all():
             if path not in reached[-self.keep :]:
                 shutil.rmtree(path)
+
+    def remove_leftovers(self) -> None:
+        """Removes what killed processes had not finished; nobody may be saving now."""
+        for leftover in self.directory.glob(".writing-*"):
+            shutil.rmtree(leftover)
 
     def newest(self, log: Callable[[str], None]) -> tuple[pathlib.Path, dict] | None:
         """The newest undamaged checkpoint and its position, or None if there is none.

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 
 import filelock
+import numpy as np
 
 from op_utils import files, report
 from op_utils.checkpoint import Checkpoints
@@ -80,7 +81,7 @@ class RunFolder:
             OSError: it cannot be made or written.
         """
         self._check_is_ours()
-        self.path.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self.path)
         lock = filelock.FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)
@@ -95,9 +96,23 @@ class RunFolder:
         try:
             self._check_is_ours()
             self._claim(config, defaults or {})
+            self._remove_leftovers()
             yield self
         finally:
             lock.release()
+
+    def write_indices(self, indices: np.ndarray) -> None:
+        """Writes the positions of the training images, int [N], one a line."""
+        files.write_atomically(
+            self.indices, lambda path: np.savetxt(path, indices, fmt="%d")
+        )
+
+    def _remove_leftovers(self) -> None:
+        """What killed processes had not finished; nobody else writes these files."""
+        nets = self.student, self.best_student, self.teacher
+        for path in (self.config, self.indices, self.metrics, *nets, self.result):
+            files.remove_leftovers(path, is_alone=True)
+        self.checkpoints.remove_leftovers()
 
     def _check_is_ours(self) -> None:
         if self.path.exists() and not self.path.is_dir():

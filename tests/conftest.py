@@ -1,6 +1,7 @@
 import op_utils.environment  # noqa: F401
 
 # isort: split
+import os
 import pathlib
 
 import pytest
@@ -24,6 +25,26 @@ def pytest_collection_modifyitems(items):
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         group = f"{item.path.stem} {parameters.get('case', '')}"
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """What reaches the disk, in order: ("sync" or "replace", name of the path)."""
+    events = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor):
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        events.append(("sync", os.path.basename(path)))
+        fsync(descriptor)
+
+    def replaced(source, target):
+        events.append(("replace", os.path.basename(target)))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    return events
 
 
 @pytest.fixture(scope="session")

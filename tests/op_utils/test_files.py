@@ -1,5 +1,9 @@
+import ast
 import json
 import os
+import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -56,15 +60,106 @@ def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path):
     assert path.read_text() == "new"
 
 
-def test_the_new_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
-    events = []
-    monkeypatch.setattr(files, "sync", lambda path: events.append(path.name))
-    replace = os.replace
-    monkeypatch.setattr(
-        os, "replace", lambda *paths: (events.append("replace"), replace(*paths))
-    )
+def test_the_new_file_is_on_the_disk_before_it_gets_its_name(tmp_path, disk):
     files.write_atomically(tmp_path / "a.txt", write("new"))
-    assert events == [f".a.{os.getpid()}.txt", "replace", tmp_path.name]
+    temporary = f".a.{os.getpid()}.txt"
+    assert disk == [("sync", temporary), ("replace", "a.txt"), ("sync", tmp_path.name)]
+
+
+def test_new_folders_are_on_the_disk(tmp_path, disk):
+    files.make_folder(tmp_path / "runs" / "teachers" / "one")
+    assert (tmp_path / "runs/teachers/one").is_dir()
+    names = {tmp_path.name, "runs", "teachers"}
+    assert {name for _, name in disk} == names
+    disk.clear()
+    files.make_folder(tmp_path / "runs")
+    assert disk == []
+
+
+# What killed processes leave
+
+
+@pytest.fixture
+def dead():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).touch()
+    return set(names)
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path, dead):
+    touch(tmp_path, f".net.{dead}.keras", ".net.99999999999999999999.keras")
+    other = touch(
+        tmp_path,
+        f".net.{os.getppid()}.keras",  # another process at work
+        ".net.1.keras",  # another user's
+        f".other.{dead}.keras",
+        f".net.{dead}.json",
+        f"net.{dead}.keras",
+        ".net.keras",
+        f".best.net.{dead}.keras",
+    )
+    files.write_atomically(tmp_path / "net.keras", write("new"))
+    assert set(os.listdir(tmp_path)) == {"net.keras", *other}
+
+
+def test_who_is_alone_removes_what_any_writer_left(tmp_path, dead):
+    touch(tmp_path, f".a[1].{dead}.txt", f".a[1].{os.getppid()}.txt")
+    others = touch(tmp_path, f".a1.{dead}.txt", ".lock", "a[1].txt")
+    files.remove_leftovers(tmp_path / "a[1].txt", is_alone=True)
+    assert set(os.listdir(tmp_path)) == others
+
+
+# All of the project's files
+
+# Where names are given to files or folders elsewhere, and why.
+OWN_RENAMES = {
+    "op_utils/files.py": "the writer",
+    "op_utils/checkpoint.py": "a whole folder, whose files are synced before",
+    "op_utils/array_file.py": "a stream of gigabytes, synced before",
+}
+# Where files are written without it, and why.
+OWN_WRITES = {
+    "benchmarks/input_pipeline.py": "images for one measurement",
+    "comparison/figures.py": "into memory",
+}
+RENAMES = "os.replace", "os.rename", ".rename"
+WRITES = ".write_text", ".write_bytes", ".savetxt", ".savez", ".savefig"
+ROOT = pathlib.Path(__file__).parents[2]
+ROOMS = "", "nets", "distiller", "dataloader", "op_utils", "comparison", "benchmarks"
+SOURCES = [path for room in ROOMS for path in sorted((ROOT / room).glob("*.py"))]
+
+
+def calls_outside_lambdas(tree):
+    """What is called, but for what is in a lambda, which a writer may be given."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Lambda):
+            continue
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func)
+        yield from calls_outside_lambdas(node)
+
+
+@pytest.mark.parametrize(
+    ("endings", "exceptions"), [(RENAMES, OWN_RENAMES), (WRITES, OWN_WRITES)]
+)
+def test_there_is_one_writer(endings, exceptions):
+    assert len(SOURCES) > 150
+    found = {}
+    for path in SOURCES:
+        calls = calls_outside_lambdas(ast.parse(path.read_text()))
+        if own := [call for call in calls if call.endswith(endings)]:
+            found[path.relative_to(ROOT).as_posix()] = own
+    assert found.keys() == exceptions.keys(), found
+
+
+# JSON
 
 
 def test_json_is_read_back(tmp_path):
@@ -83,7 +178,10 @@ def test_json_refuses_what_is_no_number(tmp_path, value):
     assert files.read_json(path) == 1
 
 
-@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe\x00", b"nothing"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"a": 1', b"\xff\xfe\x00", b"nothing", b"[" * 100_000, b"1" * 5000],
+)
 def test_a_damaged_file_is_named(tmp_path, content):
     path = tmp_path / "a.json"
     path.write_bytes(content)

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import types
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 
 import dataloader
 from distiller import base
+from nets import saving
 from op_utils import computation, files, outcome, report
 from op_utils.evaluation import Evaluator
 from op_utils.metrics_table import MetricsTable
@@ -97,6 +99,21 @@ def test_save(evaluator, folder, trains_teacher, capsys):
     out = capsys.readouterr().out
     assert out.startswith(report.table(entries))
     assert out.endswith(f"saved {folder.student}\n")
+
+
+def test_the_nets_are_on_the_disk_before_the_run_counts_as_finished(
+    evaluator, folder, disk
+):
+    trainer = make_trainer(trains_teacher=True)
+    entries = outcome.measure(trainer, evaluator, lambda net: SIZES)
+    outcome.save(folder, Options(), trainer, entries, saving.save)
+    own, parent = os.getpid(), folder.path.name
+    expected = []
+    for stem, suffix in (("student", ".keras"), ("teacher", ".keras")):
+        expected.append(("sync", f".{stem}.{own}{suffix}"))
+        expected += [("replace", f"{stem}{suffix}"), ("sync", parent)]
+    expected += [("sync", f".result.{own}.json"), ("replace", "result.json")]
+    assert disk == [*expected, ("sync", parent)]
 
 
 def test_a_net_that_cannot_be_saved_leaves_the_run_unfinished(evaluator, folder):

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 
 from op_utils import files, report
@@ -71,6 +72,30 @@ def test_the_result_marks_the_end(folder):
     enter(folder)
     files.write_json(folder.result, {})
     assert folder.is_finished
+
+
+def test_what_killed_processes_left_is_removed(folder):
+    enter(folder)
+    (folder.checkpoints.directory / ".writing-7").mkdir(parents=True)
+    names = "best_student.7.keras", "student.8.keras", f"metrics.{os.getppid()}.csv"
+    for name in (*names, "train_indices.7.txt", "result.7.json", "config.7.json"):
+        (folder.path / f".{name}").touch()
+    # Not of the run's process, but of test.py, which may be at work.
+    (folder.path / f".student.{os.getppid()}.json").touch()
+    before = sorted(os.listdir(folder.path))
+    with pytest.raises(ValueError, match="other settings"):
+        enter(folder, {})
+    assert sorted(os.listdir(folder.path)) == before, "nothing was changed"
+    enter(folder)
+    left = {".lock", "checkpoints", "config.json", f".student.{os.getppid()}.json"}
+    assert set(os.listdir(folder.path)) == left
+    assert os.listdir(folder.checkpoints.directory) == []
+
+
+def test_the_indices_are_written_one_a_line(folder):
+    enter(folder)
+    folder.write_indices(np.array([3, 1, 20]))
+    assert folder.indices.read_text() == "3\n1\n20\n"
 
 
 def test_the_same_settings_enter_again(folder):
