@@ -19,9 +19,10 @@ _NAME = re.compile(r"step-(\d{10})")
 class Checkpoints:
     """The checkpoints of one run, newest last: `DIRECTORY/step-0000001234/`.
 
-    Each holds the groups of variables in TensorFlow's format and a manifest with
-    the sizes and hashes of these files, the `position` in the training and a hash of
-    itself. It is written under another name and renamed when complete.
+    Each holds the groups of variables in TensorFlow's format, files that others add
+    and a manifest with the sizes and hashes of all these files, the `position` in the
+    training and a hash of itself. It is written under another name and renamed when
+    complete.
 
     Variables are saved as flat lists, by position. TensorFlow's own tracking would
     silently skip layers that a Keras model keeps in a list or dict.
@@ -31,7 +32,13 @@ class Checkpoints:
         self.directory = pathlib.Path(directory)
         self.keep = keep
 
-    def save(self, step: int, groups: Mapping[str, Sequence], position: dict) -> None:
+    def save(
+        self,
+        step: int,
+        groups: Mapping[str, Sequence],
+        position: dict,
+        add: Callable[[pathlib.Path], None] = lambda folder: None,
+    ) -> None:
         """Writes one checkpoint, then deletes all but the newest `keep` up to it.
 
         Later ones are damaged, as training began from an earlier one: they go too.
@@ -40,6 +47,7 @@ class Checkpoints:
             step: steps since the run began; names the checkpoint.
             groups: name -> variables (tf.Variable or keras.Variable).
             position: JSON-able; where the training stands.
+            add: puts more files into the checkpoint's folder, which it is given.
         """
         files.make_folder(self.directory)
         target = self.directory / f"step-{step:010d}"
@@ -48,6 +56,7 @@ class Checkpoints:
         try:
             temporary.mkdir()
             _write(groups, temporary / "variables")
+            add(temporary)
             manifest = {
                 "format": FORMAT,
                 "position": position,

@@ -1,6 +1,7 @@
 """What a training tells the outside: progress bar, tables, TensorBoard."""
 
 import dataclasses
+import pathlib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,18 @@ class Observer:
 
     def message(self, text: str) -> None:
         """A line for the user."""
+
+    def saving(self, checkpoint: pathlib.Path) -> None:
+        """A checkpoint is written into this folder; files may be added to it."""
+
+    def restored(self, checkpoint: pathlib.Path, epochs: int, best: float) -> None:
+        """The training goes on from a checkpoint, which is as it was written.
+
+        Args:
+            checkpoint: its folder, with what was added to it.
+            epochs: those that are over and evaluated there.
+            best: highest accuracy so far on the validation split, -1.0 if none.
+        """
 
     def phase_started(self, moment: Moment) -> None:
         """A phase begins, or goes on after a restart, at this moment."""

@@ -271,4 +271,9 @@ class PhaseRun:
             "epoch_is_open": epoch_is_open,  # trained, but not yet evaluated
             "best": self.trainer.best,
         }
-        self.trainer.checkpoints.save(moment.step, self._groups(), position)
+        self.trainer.checkpoints.save(
+            moment.step,
+            self._groups(),
+            position,
+            lambda folder: self.trainer.tell("saving", folder),
+        )

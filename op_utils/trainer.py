@@ -59,6 +59,8 @@ class Trainer:
         if found is not None:
             checkpoint, position = found
         self.best = position["best"]
+        if found is not None:
+            self.tell("restored", checkpoint, self._epochs_over(position), self.best)
         first_step = 0
         try:
             with StopSignals() as signals:
@@ -71,6 +73,13 @@ class Trainer:
                 signals.check()
         finally:
             self.tell("finished")
+
+    def _epochs_over(self, position: dict) -> int:
+        """Epochs of all phases that are trained and evaluated at a position."""
+        before = self.phases[: position["phase"]]
+        steps = sum(len(self.recipe.rates[phase.length]) for phase in before)
+        steps += position["step"]
+        return steps // self.recipe.steps_per_epoch - position["epoch_is_open"]
 
     def tell(self, event: str, *arguments) -> None:
         """Calls the method named `event` of every observer."""

@@ -77,7 +77,7 @@ def test_a_row_without_times_changes_no_order(path):
 def test_rows_beyond_the_checkpoint_are_made_again(path, step):
     """Also the row at it, if the restart repeats the evaluation of that epoch."""
     add(MetricsTable(path), *[row(step, first=1) for step in (10, 20, 30, 40)])
-    table = MetricsTable(path)
+    table = restarted(path, 4)
     table.phase_started(moment(step - 7))
     add(table, row(step, again=1))
     assert steps(path) == list(range(10, step + 1, 10))
@@ -102,7 +102,7 @@ def test_the_next_phase_keeps_the_rows(path):
 def test_a_resumed_table_is_the_same_file(path, tmp_path):
     rows = [row(10, loss=0.1), row(20, loss=1 / 3, kl=2.0), row(30, loss=1e-9)]
     add(MetricsTable(path), *rows[:2])
-    table = MetricsTable(path)
+    table = restarted(path, 2)
     table.phase_started(moment(20))
     add(table, rows[2])
     other = tmp_path / "other.csv"
@@ -146,11 +146,82 @@ def test_without_validation_there_is_no_best_epoch(path):
     assert metrics_table.best_epoch(path) is None
 
 
-@pytest.mark.parametrize("content", ["what\nis this\n", "step\nten\n", "step,a\n,1\n"])
+FOREIGN = {
+    "no steps": b"what\nis this\n",
+    "a word": b"step\nten\n",
+    "no step": b"step,a\n,1\n",
+    "a cell too many": b"step,a\n1,2,3\n",
+    "a cell too few": b"step,a\n1\n",
+    "cut off": b"step,a\n1,2\n2,3",
+    "no text": b"step,a\n1,\xff\n",
+    "quotes": b'step,a\n1,"2" 3\n',
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
 def test_a_foreign_file_is_named(path, content):
-    path.write_text(content)
-    with pytest.raises(ValueError, match=r"metrics\.csv is damaged.*step"):
-        MetricsTable(path)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"metrics\.csv is damaged"):
+        metrics_table.read(path)
+
+
+# Checkpoints of earlier versions, which hold no table
+
+
+def restarted(path, epochs):
+    table = MetricsTable(path)
+    table.restored(path.parent / "checkpoint of an earlier version", epochs, -1.0)
+    return table
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 3, 4])
+def test_then_the_file_gives_the_rows_up_to_them(path, epochs):
+    rows = [row(10 * i, loss=1 / i, phase="warm up") for i in range(1, 5)]
+    add(MetricsTable(path), *rows)
+    table = restarted(path, epochs)
+    assert table.rows == [as_text(values) for values in rows[:epochs]]
+    if epochs:
+        assert metrics_table.read(path) == table.rows
+        add(table, *rows[epochs:])
+        assert metrics_table.read(path) == [as_text(values) for values in rows]
+
+
+def without_lines(*numbers):
+    def damage(content):
+        lines = content.splitlines(keepends=True)
+        return b"".join(line for i, line in enumerate(lines) if i not in numbers)
+
+    return damage
+
+
+DAMAGES = {
+    "cut in half": (lambda content: content[: len(content) // 2], "1 to 4"),
+    "last rows gone": (without_lines(3, 4), "3 to 4"),
+    "rows between gone": (without_lines(1, 3), "1 to 4"),
+    "another step": (lambda content: content.replace(b",20,", b",21,"), "1 to 4"),
+    "no number": (lambda content: content.replace(b"0.25", b"0.:5"), "1 to 4"),
+    "emptied": (lambda content: b"", "1 to 4"),
+    "garbage": (lambda content: np.random.default_rng(0).bytes(100), "1 to 4"),
+    "gone": (None, "1 to 4"),
+}
+
+
+@pytest.mark.parametrize(("damage", "epochs"), DAMAGES.values(), ids=DAMAGES)
+def test_then_lost_epochs_are_named(path, damage, epochs):
+    add(MetricsTable(path), *[row(10 * i, loss=1 / i) for i in range(1, 5)])
+    content = path.read_bytes()
+    path.unlink()
+    if damage:
+        assert damage(content) != content
+        path.write_bytes(damage(content))
+    before = {p: p.read_bytes() for p in path.parent.iterdir()}
+    message = (
+        rf"metrics\.csv has lost the rows of epochs {epochs} and.*Nothing was chang"
+    )
+    with pytest.raises(ValueError, match=message) as info:
+        restarted(path, 4)
+    assert "\n" not in str(info.value)
+    assert {p: p.read_bytes() for p in path.parent.iterdir()} == before
 
 
 def test_forward_passes_are_the_mean_over_the_epochs(path):
@@ -169,5 +240,5 @@ def test_forward_passes_are_the_mean_over_the_epochs(path):
 def test_the_cache_is_remembered_of_a_session_before_the_last(path, sessions, expected):
     for i, is_cached in enumerate(sessions, 1):
         own = {metrics_table.CACHED: 1} if is_cached else {}
-        add(MetricsTable(path), row(10 * i, **own))
+        add(restarted(path, i - 1), row(10 * i, **own))
     assert metrics_table.reads_cache(path) == expected

@@ -12,8 +12,9 @@ import pytest
 import tensorflow as tf
 
 from distiller import base
-from op_utils import phase_run
+from op_utils import metrics_table, phase_run
 from op_utils import trainer as trainer_lib
+from op_utils.best_net import BestNet
 from op_utils.checkpoint import Checkpoints
 from op_utils.interruption import Interrupted
 from op_utils.metrics_table import MetricsTable
@@ -586,8 +587,8 @@ def test_a_signal_after_the_last_look_is_answered_when_all_is_saved(tmp_path):
     """It may come while a checkpoint that was due anyway is written."""
 
     class Late(Checkpoints):
-        def save(self, step, groups, position):
-            super().save(step, groups, position)
+        def save(self, step, *arguments):
+            super().save(step, *arguments)
             if step == 4:
                 terminate()
 
@@ -632,6 +633,69 @@ def test_a_damaged_checkpoint_costs_only_time(tmp_path, straight, step_by_step):
     assert f"damaged checkpoint {newest}" in message
     assert run.seen.of("phase_started")[0][0].step == 12
     assert_same(run, straight)
+
+
+TABLE_DAMAGES = {
+    "cut in half": lambda content: content[: len(content) // 2],
+    "another row": lambda content: content.replace(b"distill,3,15,", b"distill,3,17,"),
+}
+
+
+@pytest.mark.parametrize(
+    ("how", "step"), [("cut in half", 20), ("cut in half", TOTAL), ("another row", 20)]
+)
+def test_the_metrics_are_restored_whatever_became_of_their_file(
+    tmp_path, straight, step_by_step, how, step
+):
+    copy_killed(step_by_step, tmp_path, step)
+    path = tmp_path / "metrics.csv"
+    damaged = TABLE_DAMAGES[how](path.read_bytes())
+    assert damaged != path.read_bytes()
+    path.write_bytes(damaged)
+    assert_same(make(tmp_path, seed=5)(), straight)
+    rows = [
+        {name: v for name, v in row.items() if name not in TIMINGS}
+        for row in metrics_table.read(path)
+    ]
+    assert rows == straight.rows
+
+
+def save_a_weight(net, path):
+    """Stands for saving the net."""
+    np.save(path, net.variables[0].numpy())
+
+
+@pytest.mark.parametrize("damage", ["gone", "of a later epoch"])
+def test_the_best_net_is_of_the_epochs_up_to_the_checkpoint(tmp_path, damage):
+    """Killed after epoch 4, the best, which goes on after epoch 3."""
+    path, weights = tmp_path / "best.npy", []
+
+    def evaluation(net, check):
+        weights.append(net.variables[0].numpy())
+        return {"validation_accuracy": [0.1, 0.3, 0.2, 0.4][len(weights) - 1]}
+
+    def started(*observers, **changes):
+        return make(
+            tmp_path,
+            BestNet(path, save_a_weight),
+            *observers,
+            method=tiny.Method(),
+            rates={"train": np.full(5 * PER_EPOCH, 0.01, np.float32)},
+            checkpoint_every=3 * PER_EPOCH,
+            **changes,
+        )
+
+    with pytest.raises(Killed):
+        started(At(4 * PER_EPOCH + 1, kill), evaluation=evaluation, log_every=1)()
+    np.testing.assert_array_equal(np.load(path), weights[3])
+    if damage == "gone":
+        path.unlink()
+    # How often is evaluated may change; epoch 4 is not any more.
+    run = started(
+        evaluation=lambda *_: {"validation_accuracy": 0.25}, evaluate_every=9
+    )()
+    assert run.seen.of("improved") == []
+    np.testing.assert_array_equal(np.load(path), weights[1])
 
 
 def test_if_no_checkpoint_is_left_nothing_is_trained(tmp_path, step_by_step):
