@@ -69,14 +69,17 @@ class KDEID(base.Distiller):
         combine = combiner(ramp=True) if self.clip else None
         return (base.Phase("distill", self.loss, combine=combine),)
 
-    def loss(self, student, teacher, batch):
-        """The weighted sum over the levels, as "relation"."""
-        del batch
-        gaps = aligned_relation_gaps(
+    def gaps(self, student, teacher) -> list[tf.Tensor]:
+        """A scalar for each two adjacent levels, from the outputs of both nets."""
+        return aligned_relation_gaps(
             [student.taps[name] for name, _ in self.pairs],
             [teacher.taps[name] for _, name in self.pairs],
             self.k,
             self.candidates,
             self.denominator,
         )
-        return {"relation": self.weight * tf.add_n(gaps)}
+
+    def loss(self, student, teacher, batch):
+        """The weighted sum over the levels, as "relation"."""
+        del batch
+        return {"relation": self.weight * tf.add_n(self.gaps(student, teacher))}

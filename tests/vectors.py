@@ -75,6 +75,20 @@ def output(arrays) -> Output:
     return Output(arrays.get("logits"), dict(arrays))
 
 
+def sides(vector, levels) -> tuple:
+    """The nets' maps under names of their own, so that a crossed tap is an error.
+
+    Returns:
+        The hyperparameter `taps`, the specs of both nets and the outputs of both.
+    """
+    taps = tuple(f"student_{name}:teacher_{name}" for name in levels)
+    both = [
+        {f"{side}_{name}": arrays[name] for name in levels}
+        for side, arrays in (("student", vector.student), ("teacher", vector.teacher))
+    ]
+    return taps, [specs(x, x) for x in both], [output(x) for x in both]
+
+
 def results(terms) -> dict:
     """A method's terms as expected results: their sum, and each as a part."""
     parts = {f"loss/{name}": term for name, term in terms.items()}

@@ -3,7 +3,6 @@ import pytest
 import tensorflow as tf
 
 from distiller import kd_eid
-from op_utils.vector_relations import aligned_relation_gaps
 from tests import fakes, singular_reference, vectors
 
 # The last map has fewer positions than channels, the middle one about as many.
@@ -60,16 +59,24 @@ def test_out_of_range_raises(name, value):
         build(**{name: value})
 
 
-def gaps(vector):
+def relations(vector):
     given = vector.hyperparameters
-    return vectors.sum_of_levels(
-        vector,
-        "pair",
-        aligned_relation_gaps,
+    taps, specs, outputs = vectors.sides(vector, vector.levels())
+    method = kd_eid.KDEID(
+        *specs,
+        fakes.data(),
+        taps=taps,
+        weight=1.0,
         k=given["num_singular_vectors"],
         candidates=given["num_student_candidates"],
         denominator=given["rbf_divisor"],
     )
 
+    def compute():
+        parts = {f"loss/pair_{i}": x for i, x in enumerate(method.gaps(*outputs))}
+        return {**parts, **vectors.results(method.loss(*outputs, {}))}
 
-PARITY = {"KD_EID": gaps}
+    return compute, {}
+
+
+PARITY = {"KD_EID": relations}

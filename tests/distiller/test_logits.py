@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from distiller import logits
-from op_utils.gaps import squared_gap
-from tests import fakes
+from tests import fakes, vectors
 
 STUDENT, TEACHER = np.random.default_rng(0).normal(size=(2, 6, 5)) * 3
 
@@ -49,10 +48,9 @@ def test_unequal_classes_raise():
 
 
 def mean_square(vector):
-    def compute():
-        return {"loss": squared_gap(vector.student["logits"], vector.teacher["logits"])}
-
-    return compute, {}
+    method = logits.Logits({}, {}, fakes.data(), weight=1.0)
+    outputs = vectors.output(vector.student), vectors.output(vector.teacher)
+    return lambda: vectors.results(method.loss(*outputs, {})), {}
 
 
 PARITY = {"Logits": mean_square}
