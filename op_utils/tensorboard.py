@@ -8,6 +8,9 @@ from tensorboard.plugins.hparams import api as hparams
 
 from op_utils.observer import Moment, Observer
 
+CELL = 64  # pixels that the longer side of a small image may be enlarged to
+GAP = 2  # pixels between two images
+
 
 class TensorBoard(Observer):
     """Writes scalars, a grid of augmented inputs and the hyperparameters.
@@ -71,12 +74,28 @@ def session_values(settings: dict) -> dict[str, bool | int | float | str]:
 
 
 def image_grid(images: np.ndarray, columns: int = 8, rows: int = 4) -> np.ndarray:
-    """The first images side by side; uint8 [rows * H, columns * W, C]."""
+    """The first images side by side, in rows, with white gaps between them.
+
+    Images of at most half `CELL` are enlarged, each pixel to a square.
+
+    Args:
+        images: uint8 [N, H, W, C], N > 0.
+        columns: images a row; where there are none left, it stays white.
+        rows: at most.
+
+    Returns:
+        uint8 [n * (H' + GAP) - GAP, columns * (W' + GAP) - GAP, C] of n rows, H' and
+        W' the sizes of an enlarged image.
+    """
     images = images[: rows * columns]
-    missing = -len(images) % columns
-    images = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)])
+    factor = max(1, CELL // max(images.shape[1:3]))
+    images = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    # A gap belongs to the image on its left and above; the last ones are cut off.
+    edges = [(0, -len(images) % columns), (0, GAP), (0, GAP), (0, 0)]
+    images = np.pad(images, edges, constant_values=255)
     n, height, width, channels = images.shape
     # [n, H, W, C] -> [n / columns, H, columns, W, C]
     grid = images.reshape(n // columns, columns, height, width, channels)
     grid = grid.swapaxes(1, 2)
-    return grid.reshape(n // columns * height, columns * width, channels)
+    grid = grid.reshape(n // columns * height, columns * width, channels)
+    return grid[:-GAP, :-GAP]

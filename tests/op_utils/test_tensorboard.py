@@ -78,7 +78,7 @@ def test_the_inputs_are_shown(tmp_path):
     ]
     assert step == 0
     width, height, encoded = image
-    assert (int(width), int(height)) == (8 * 3, 2 * 2)
+    assert (int(width), int(height)) == (8 * 65 - 2, 2 * 44 - 2)  # 3 x 2, by 21
     np.testing.assert_array_equal(
         tf.io.decode_png(encoded), tensorboard.image_grid(IMAGES)
     )
@@ -126,11 +126,29 @@ def test_an_epoch_is_on_the_disk_at_once(tmp_path):
 
 
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (8, 1), (11, 2), (32, 4), (99, 4)])
-def test_the_grid_has_the_images_in_order(count, rows):
-    images = np.random.default_rng(0).integers(1, 256, (count, 2, 3, 1), np.uint8)
+@pytest.mark.parametrize(
+    ("height", "width", "factor"),
+    [(2, 3, 21), (8, 8, 8), (32, 32, 2), (20, 33, 1), (64, 70, 1)],
+)
+def test_the_grid_has_the_images_in_order(height, width, factor, count, rows):
+    images = np.random.default_rng(0).integers(0, 255, (count, height, width, 3))
+    images = images.astype(np.uint8)  # no pixel is white, as gaps are
     grid = tensorboard.image_grid(images)
-    assert grid.shape == (rows * 2, 8 * 3, 1)
-    for i in range(rows * 8):
-        row, column = divmod(i, 8)
-        cell = grid[2 * row : 2 * row + 2, 3 * column : 3 * column + 3]
-        np.testing.assert_array_equal(cell, images[i] if i < count else 0 * cell)
+    high, wide = factor * height, factor * width
+    assert grid.shape == (rows * (high + 2) - 2, 8 * (wide + 2) - 2, 3)
+    left = grid.copy()
+    for i, image in enumerate(images[:32]):
+        y, x = (high + 2) * (i // 8), (wide + 2) * (i % 8)
+        cell = left[y : y + high, x : x + wide]
+        np.testing.assert_array_equal(
+            cell, np.kron(image, np.ones((factor, factor, 1)))
+        )
+        cell[:] = 255
+    np.testing.assert_array_equal(left, 255)
+
+
+def test_a_pixel_is_a_square_of_the_grid():
+    grid = tensorboard.image_grid(np.uint8([[[[0], [7]]], [[[9], [5]]]]))  # 1 x 2
+    assert grid.shape == (32, 8 * 66 - 2, 1)
+    row = [0] * 32 + [7] * 32 + [255] * 2 + [9] * 32 + [5] * 32 + [255] * 396
+    np.testing.assert_array_equal(grid[..., 0], [row] * 32)
