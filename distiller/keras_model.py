@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from distiller import base, fit_data, fit_options, specs
+from distiller import base, fit_data, fit_means, fit_options, specs
 from nets import wrapped
 from nets.taps import Output
 from op_utils import mixed_labels
@@ -75,7 +75,7 @@ class DistillationModel(keras.Model):
             self.teacher = wrapped.seen_by(wrapped.wrap(teacher), self.student)
         self.data, self.seed = self.method.data if is_built else data, seed
         self.phase, self.step = None, None
-        self._means = _Means()
+        self._means = fit_means.Means()
         self.counters = tuple(
             tf.Variable(0, trainable=False, dtype=tf.int32) for _ in range(2)
         )
@@ -252,10 +252,8 @@ class DistillationModel(keras.Model):
         for counter in self.counters:
             counter.assign_add(1)
         compiled = self._compiled_results()
-        terms = {
-            k: self._means.add(k, v) for k, v in values.items() if k not in compiled
-        }
-        return terms | compiled
+        terms = {k: v for k, v in values.items() if k not in compiled}
+        return self._means.of_step(terms) | compiled
 
     def test_step(self, data):
         """Loss and metrics of the deployed net."""
@@ -295,18 +293,3 @@ class DistillationModel(keras.Model):
         if self.is_plain:
             return tf.cast(images, tf.float32)
         return self.student.normalise(images) if images.dtype == tf.uint8 else images
-
-
-class _Means:
-    """Means over an epoch; made when the step is traced, which knows the names."""
-
-    def __init__(self):
-        self.by_name = {}
-
-    def add(self, name: str, value: tf.Tensor, weight=None) -> tf.Tensor:
-        """The mean so far, with this value."""
-        if name not in self.by_name:
-            with tf.init_scope():
-                self.by_name[name] = keras.metrics.Mean(name)
-        self.by_name[name].update_state(value, weight)
-        return self.by_name[name].result()

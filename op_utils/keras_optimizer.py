@@ -30,10 +30,18 @@ class KerasOptimizer:
         """Undoes `scale` for a gradient's norm."""
         return value / self.optimizer.scale_loss(tf.constant(1.0))
 
-    def apply(self, gradients: Sequence, rate=None) -> None:
-        """Updates `trained` by gradients of the scaled loss (None: untouched)."""
+    def apply(self, gradients: Sequence, rate=None) -> tf.Tensor | None:
+        """Updates `trained` by gradients of the scaled loss (None: untouched).
+
+        Returns:
+            Whether the step was skipped, as `optimizer.SGD.apply` says it.
+        """
         del rate
+        is_scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        before = self.unscale(tf.constant(1.0))
         decay = self.optimizer.scale_loss(tf.constant(float(self.l2)))
         decayed, variables = with_decay(gradients, self.trained, decay)
         if variables:
             self.optimizer.apply(decayed, variables)
+        # Of all steps only a skipped one lowers the loss scale.
+        return self.unscale(tf.constant(1.0)) > before if is_scaled else None

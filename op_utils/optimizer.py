@@ -64,19 +64,27 @@ class SGD:
         """Undoes `scale` for a gradient's norm."""
         return value / self._loss_scale() if self._scaled else value
 
-    def apply(self, gradients: Sequence, rate: tf.Tensor) -> None:
-        """Updates `trained` by gradients of the scaled loss (None: untouched)."""
+    def apply(self, gradients: Sequence, rate: tf.Tensor) -> tf.Tensor | None:
+        """Updates `trained` by gradients of the scaled loss (None: untouched).
+
+        Returns:
+            Whether the step was skipped, as some gradient is not finite; a scalar. None
+            where the loss is not scaled, and no step ever is.
+        """
         # The optimizer divides by the loss scale, so the decay is multiplied by it.
         decay = self.weight_decay * self._loss_scale()
         decayed, variables = with_decay(gradients, self.trained, decay)
         if not variables:
-            return
+            return tf.constant(False) if self._scaled else None
         before = tf.identity(self._sgd.iterations.value)
         self._sgd.learning_rate = rate
         self._optimizer.apply(decayed, variables)
-        if self._scaled:  # A skipped step does not count as an iteration.
-            is_skipped = tf.equal(self._sgd.iterations.value, before)
-            self.skipped.assign(tf.where(is_skipped, self.skipped + 1, 0))
+        if not self._scaled:
+            return None
+        # A skipped step does not count as an iteration.
+        is_skipped = tf.equal(self._sgd.iterations.value, before)
+        self.skipped.assign(tf.where(is_skipped, self.skipped + 1, 0))
+        return is_skipped
 
     def check(self) -> None:
         """Raises `NonFiniteLoss` if no loss scale gives finite gradients."""

@@ -54,6 +54,8 @@ class Progress(Observer):
         for name in ("train", "validation", "test"):
             if f"{name}_accuracy" in row:
                 cells.append(f"{name} {100 * row[f'{name}_accuracy']:.2f} %")
+        if row.get("skipped_steps"):
+            cells.append(f"steps skipped {row['skipped_steps']}")
         if "images_per_second" in row:
             cells.append(f"{row['images_per_second']:.0f} images/s")
         self.message(", ".join(cells))

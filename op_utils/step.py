@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from op_utils import kept_output, mixed_labels
+from op_utils.totals import SKIPPED
 
 
 def cast_output(output):
@@ -98,7 +99,9 @@ class Step:
         Returns:
             Scalars of this step: "loss" and each weighted term of it as "loss/...",
             "gradient_norm" (without L2) and, where the student trains, "accuracy",
-            by the label with the larger share where images are mixed.
+            by the label with the larger share where images are mixed. Where a loss
+            scaler is in use, `totals.SKIPPED` is 1 if it skipped the step; the norm is
+            not finite then.
 
         Raises:
             ValueError: the images are mixed, and the method needs their labels.
@@ -107,7 +110,9 @@ class Step:
         batch, kept = kept_output.split(batch)
         batch = {**batch, **self.method.draw(batch)}
         gradients, metrics = self._compiled(batch, kept)
-        self.optimizer.apply(gradients, rate)
+        is_skipped = self.optimizer.apply(gradients, rate)
+        if is_skipped is not None:
+            metrics[SKIPPED] = tf.cast(is_skipped, tf.float32)
         return metrics
 
     def _gradients(self, batch, kept):

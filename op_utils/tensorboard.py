@@ -10,6 +10,7 @@ from op_utils.observer import Moment, Observer
 
 CELL = 64  # pixels that the longer side of a small image may be enlarged to
 GAP = 2  # pixels between two images
+_EPOCH_SCALARS = ("gradient_norm", "weight_norm", "images_per_second", "skipped_steps")
 
 
 class TensorBoard(Observer):
@@ -45,7 +46,7 @@ class TensorBoard(Observer):
                     tf.summary.scalar(
                         f"accuracy/{name.removesuffix('_accuracy')}", value
                     )
-                elif name in ("gradient_norm", "weight_norm", "images_per_second"):
+                elif name in _EPOCH_SCALARS:
                     tf.summary.scalar(name, value)
         self._writer.flush()
 

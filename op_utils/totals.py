@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+# A scalar of each step where a loss scaler is in use: 1 if it skipped the step.
+SKIPPED = "skipped_steps"
+
 
 class NonFiniteLoss(Exception):
     """A loss, gradient or weight became infinite or not a number."""
@@ -14,24 +17,31 @@ class Totals:
     """Adds up named scalars over the steps of an epoch, and watches for bad ones.
 
     Args:
-        names: of the scalars, in a fixed order.
-        may_overflow: names that a loss scaler handles when they are not finite.
+        names: of the scalars, in a fixed order; `SKIPPED`, if among them, is counted.
+        may_overflow: names that a loss scaler handles when they are not finite. Their
+            means are over the steps that it did not skip.
     """
 
     def __init__(self, names: Sequence[str], may_overflow: Sequence[str] = ()):
-        self.names = tuple(names)
+        self.names = tuple(name for name in names if name != SKIPPED)
+        self.may_overflow = frozenset(may_overflow)
         self._watched = tf.constant([n not in may_overflow for n in self.names])
         size = len(self.names)
         # Two rows: the epoch, the interval between two logs. Two counts likewise.
         self._sums = tf.Variable(tf.zeros([2, size], tf.float64), name="sums")
         self._counts = tf.Variable(tf.zeros([2], tf.int64), name="counts")
+        # Likewise; only where there may be any, as a checkpoint then holds one more.
+        self._skipped = None
+        if SKIPPED in names:
+            self._skipped = tf.Variable(tf.zeros([2], tf.int64), name=SKIPPED)
         self._bad_step = tf.Variable(-1, dtype=tf.int64, name="bad_step")
         self._bad_values = tf.Variable(tf.zeros([size]), name="bad_values")
 
     @property
     def variables(self) -> tuple:
         """What a checkpoint needs in order to go on in the middle of an epoch."""
-        return self._sums, self._counts
+        skipped = () if self._skipped is None else (self._skipped,)
+        return self._sums, self._counts, *skipped
 
     def add(self, scalars: dict[str, tf.Tensor], step: tf.Tensor) -> None:
         """Adds one step's scalars; runs in the graph."""
@@ -44,6 +54,8 @@ class Totals:
         finite = tf.where(tf.math.is_finite(values), values, tf.zeros_like(values))
         self._sums.assign_add(tf.stack([tf.cast(finite, tf.float64)] * 2))
         self._counts.assign_add([1, 1])
+        if self._skipped is not None:
+            self._skipped.assign_add([tf.cast(scalars[SKIPPED], tf.int64)] * 2)
 
     def check(self, phase: str) -> None:
         """Raises `NonFiniteLoss`, naming terms and step, if a step was not finite."""
@@ -60,15 +72,28 @@ class Totals:
         )
 
     def epoch_means(self) -> dict[str, float]:
-        """Means over the steps since this was last called."""
+        """Means over the steps since this was last called, and the number skipped.
+
+        Where all were skipped, what overflows has no mean and is left out.
+        """
         return self._take(0)
 
     def interval_means(self) -> dict[str, float]:
-        """Means over the steps since this was last called."""
+        """The same, with times of its own."""
         return self._take(1)
 
     def _take(self, row: int) -> dict[str, float]:
-        means = self._sums[row].numpy() / max(int(self._counts[row]), 1)
+        count, sums = int(self._counts[row]), self._sums[row].numpy().tolist()
+        totals = dict(zip(self.names, sums, strict=True))
         self._sums[row].assign(tf.zeros([len(self.names)], tf.float64))
         self._counts[row].assign(0)
-        return dict(zip(self.names, means.tolist(), strict=True))
+        if self._skipped is None:
+            return {name: total / max(count, 1) for name, total in totals.items()}
+        skipped = int(self._skipped[row])
+        self._skipped[row].assign(0)
+        means = {}
+        for name, total in totals.items():
+            steps = count - skipped if name in self.may_overflow else count
+            if steps or not count:
+                means[name] = total / max(steps, 1)
+        return {**means, SKIPPED: skipped}

@@ -188,16 +188,41 @@ def test_one_net_with_a_scale_of_pixels_and_one_without_raise():
     np.testing.assert_allclose(model(IMAGES), expected, atol=1e-5)
 
 
-def test_half_precision_scales_the_loss():
+def half():
+    """A student that computes in float16."""
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        model = DistillationModel(plain(), None, "none")
+        return DistillationModel(plain(), None, "none")
     finally:
         keras.config.set_dtype_policy("float32")
+
+
+def test_half_precision_scales_the_loss():
+    model = half()
     model.compile("sgd")
     model.fit(IMAGES, LABELS, batch_size=5, verbose=0)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     assert model.evaluate(IMAGES, LABELS, verbose=0) > 0
+
+
+def test_steps_that_the_loss_scale_skips_are_counted():
+    """A scale that is too large is halved until the gradients are finite in float16."""
+    model, sgd = half(), keras.optimizers.SGD(0.01)
+    model.compile(keras.optimizers.LossScaleOptimizer(sgd, initial_scale=2.0**20))
+    found = model.fit(IMAGES, LABELS, batch_size=5, epochs=3, verbose=0)["train"]
+    skipped = 20 - np.log2(float(model.optimizer.dynamic_scale))
+    assert sum(found.history["skipped_steps"]) == skipped > 0
+    assert found.history["skipped_steps"][-1] == 0
+    assert np.isfinite(found.history["gradient_norm"]).all()
+    # The last step of an epoch is taken, so there is a norm of each.
+    assert min(found.history["gradient_norm"]) > 0
+
+
+def test_without_scaling_no_step_is_skipped():
+    model = DistillationModel(plain(), None, "none")
+    model.compile("sgd")
+    found = model.fit(IMAGES, LABELS, batch_size=5, verbose=0)["train"].history
+    assert found.keys() == {"accuracy", "gradient_norm", "loss", "loss/task"}
 
 
 def test_fit_again_goes_on_and_takes_no_other_data():

@@ -32,6 +32,16 @@ def test_without_a_terminal_there_is_one_line_an_epoch(capsys):
     ]
 
 
+@pytest.mark.parametrize("number", [0, 3])
+def test_skipped_steps_are_told(capsys, number):
+    progress = Progress(64, "student")
+    progress.phase_started(moment(0))
+    progress.epoch_finished(moment(20), {"loss": 1.0, "skipped_steps": number})
+    told = ", steps skipped 3" if number else ""
+    line = f"student: distill epoch 7, loss 1.0000{told}\n"
+    assert capsys.readouterr().err == line
+
+
 def test_accuracies_that_were_not_measured_are_left_out(capsys):
     progress = Progress(64, "student")
     progress.phase_started(moment(0))

@@ -446,6 +446,23 @@ def test_losses_are_float32_under_mixed_precision(precision):
     assert {v.dtype for v in student.variables} == {"float32"}
 
 
+@pytest.mark.parametrize("scale_loss", [False, True])
+def test_a_skipped_step_says_so(scale_loss):
+    def root(student, teacher, batch):  # whose gradient is not finite at 0
+        return {"root": tf.sqrt(batch["progress"] * student.logits[0, 0] ** 2)}
+
+    student = tiny.Net(0)
+    step = make(tiny.Method(root), student, scale_loss=scale_loss)
+    found = []
+    for progress in (1.0, 0.0) if scale_loss else (1.0,):
+        before = tiny.values(student.trainable_variables)
+        metrics = run(step, BATCH | {"progress": tf.constant(progress)})
+        moved = any(changed(student.trainable_variables, before))
+        assert moved == np.isfinite(metrics["gradient_norm"])
+        found.append(metrics.get("skipped_steps"))
+    assert found == ([0.0, 1.0] if scale_loss else [None])
+
+
 def train(xla=False, steps=3, **changes):
     student, teacher, method = tiny.Net(0), tiny.Net(5), Mapping()
     step = make(method, student, teacher, xla=xla, momentum=0.9, **changes)

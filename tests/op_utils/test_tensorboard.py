@@ -24,6 +24,7 @@ ROW = {
     "test_accuracy": 0.5,
     "gradient_norm": 3.0,
     "weight_norm": 4.0,
+    "skipped_steps": 5,
     "seconds": 9.0,
     "images_per_second": 1000.0,
 }
@@ -67,6 +68,7 @@ def test_what_is_written(tmp_path):
         ("accuracy/test", 110): 0.5,
         ("gradient_norm", 110): 3.0,
         ("weight_norm", 110): 4.0,
+        ("skipped_steps", 110): 5.0,
         ("images_per_second", 110): 1000.0,
     }
 

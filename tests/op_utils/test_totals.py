@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from op_utils.totals import NonFiniteLoss, Totals
+from op_utils.totals import SKIPPED, NonFiniteLoss, Totals
 
 VALUES = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
 
@@ -92,11 +92,51 @@ def test_all_bad_terms_are_named():
         totals.check("distill")
 
 
-def test_what_may_overflow_is_left_out():
+def scaled():
+    return Totals(["a", "b", SKIPPED], may_overflow=["b"])
+
+
+def feed_scaled(totals, values):
+    """Steps of which a loss scaler skips those whose "b" is not finite."""
+    for a, b in values:
+        skipped = tf.constant(float(not np.isfinite(b)))
+        totals.add({"a": a, "b": b, SKIPPED: skipped}, tf.constant(0))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_overflows_is_averaged_over_the_steps_that_were_taken(bad):
     values = VALUES.copy()
-    values[4, 1] = np.inf
-    totals = Totals(["a", "b"], may_overflow=["b"])
-    feed(totals, values)
+    values[[0, 4, 5], 1] = bad
+    totals = scaled()
+    feed_scaled(totals, values[:3])
+    found = totals.interval_means()
+    assert found[SKIPPED] == 1
+    np.testing.assert_allclose(found["b"], values[1:3, 1].mean(), rtol=1e-6)
+    feed_scaled(totals, values[3:])
     totals.check("distill")
-    values[4, 1] = 0.0
-    assert_means(totals.epoch_means(), values)
+    assert totals.interval_means()[SKIPPED] == 2
+    found = totals.epoch_means()
+    assert found[SKIPPED] == 3
+    np.testing.assert_allclose(found["a"], values[:, 0].mean(dtype=float), rtol=1e-6)
+    taken = values[np.isfinite(values[:, 1]), 1]
+    np.testing.assert_allclose(found["b"], taken.mean(dtype=float), rtol=1e-6)
+
+
+def test_without_a_step_that_was_taken_there_is_no_mean():
+    totals = scaled()
+    feed_scaled(totals, np.float32([[1.0, np.inf]] * 2))
+    assert totals.epoch_means() == {"a": 1.0, SKIPPED: 2}
+    assert totals.epoch_means() == {"a": 0.0, "b": 0.0, SKIPPED: 0}
+
+
+def test_a_restart_knows_the_skipped_steps():
+    first, second = scaled(), scaled()
+    feed_scaled(first, np.float32([[1.0, np.inf], [1.0, 3.0]]))
+    for old, new in zip(first.variables, second.variables, strict=True):
+        new.assign(old)
+    assert second.epoch_means() == {"a": 1.0, "b": 3.0, SKIPPED: 1}
+
+
+def test_without_a_loss_scaler_a_checkpoint_holds_what_it_did():
+    assert [v.shape for v in Totals(["a", "b"]).variables] == [(2, 2), (2,)]
+    assert "skipped_steps" not in Totals(["a"]).epoch_means()

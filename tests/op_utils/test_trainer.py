@@ -814,6 +814,42 @@ def test_too_many_overflows_stop_the_training(tmp_path):
     assert run.rows == []
 
 
+def overflowing():
+    """A method whose gradient is not finite in the steps 1, 2 and 4 of 15."""
+
+    def loss(student, teacher, batch):
+        del teacher
+        step = tf.round(batch["progress"] * TRAIN_STEPS)
+        is_bad = (step < 2) | tf.equal(step, 3)
+        square = tf.reduce_mean(tf.square(student.logits))
+        return {"root": tf.sqrt(tf.where(is_bad, 0.0, 1.0) * square)}
+
+    return tiny.Method(loss)
+
+
+def test_steps_that_a_loss_scaler_skips_are_counted_and_in_no_norm(tmp_path):
+    settings = {"method": overflowing(), "scale_loss": True}
+    settings |= {"log_every": 1, "checkpoint_every": 1, "keep": 100}
+    run = make(tmp_path / "run", **settings)()
+    assert [row["skipped_steps"] for row in run.rows] == ["3", "0", "0"]
+    steps = [means for _, means in run.seen.of("logged")]
+    skipped = [means["skipped_steps"] for means in steps]
+    assert skipped == [1, 1, 0, 1] + [0] * 11
+    assert ["gradient_norm" in means for means in steps] == [not s for s in skipped]
+    norms = [means["gradient_norm"] for means in (steps[2], steps[4])]
+    found = float(run.rows[0]["gradient_norm"])
+    np.testing.assert_allclose(found, np.mean(norms), rtol=1e-12)
+    # A run that is killed in that epoch knows of those before.
+    (tmp_path / "again").mkdir()
+    copy_killed(run, tmp_path / "again", 3)
+    again = make(tmp_path / "again", seed=5, **settings)()
+    assert again.rows == run.rows
+
+
+def test_without_a_loss_scaler_there_is_no_such_column(straight):
+    assert not any("skipped_steps" in row for row in straight.rows)
+
+
 def test_signal_during_an_evaluation_stops_it(tmp_path, straight):
     """The epoch is saved as trained but not evaluated; the restart catches up."""
 
