@@ -75,7 +75,7 @@ def _normalisation(options: dict) -> tuple[dict, str]:
         )
     if mean:
         return {"mean": mean, "std": std}, "as given"
-    named = str(options.get("dataset"))
+    named = _text(options, "dataset")
     origin = f"of {dataset}" if dataset else f"of {named}, which the file names"
     if (dataset or named) not in NORMALISATIONS:
         return {}, "unknown; give --dataset or --mean and --std if there was any"
@@ -83,12 +83,19 @@ def _normalisation(options: dict) -> tuple[dict, str]:
     return {"mean": mean, "std": std}, origin
 
 
+def _text(options: dict, name: str) -> str:
+    """An option's value, if it is a text."""
+    # Not the text of anything: of lists in lists, each twice, it would fill the memory.
+    value = options.get(name)
+    return value if isinstance(value, str) else "no text"
+
+
 def _net_name(path: pathlib.Path, options: dict) -> tuple[str, str]:
     """The net's name, and in words where it is from."""
     if flags.FLAGS.net:
         return registry.canonical_name(flags.FLAGS.net), "as given"
     candidates = {
-        "the file's options": str(options.get("model")),
+        "the file's options": _text(options, "model"),
         "the file's name": path.stem,
         # Such as resnet56_vanilla/ckpt_epoch_240.pth of mdistiller.
         "the folder's name": path.resolve().parent.name.removesuffix("_vanilla"),

@@ -83,7 +83,7 @@ def net_of_state_dict(name: str, weights: Mapping[str, Tensor], **kwargs) -> Net
     """
     name = registry.canonical_name(name)
     heads = [weights[key].shape for key in _HEADS if key in weights]
-    if len(heads) != 1 or len(heads[0]) != 2:
+    if len(heads) != 1 or len(heads[0]) != 2 or 0 in heads[0]:
         raise ValueError(
             "The number of classes is unknown, because the file has no head. Expected "
             f"a matrix called {' or '.join(_HEADS)}. "

@@ -5,7 +5,6 @@ import io
 import math
 import os
 import pathlib
-import pickle
 import types
 import zipfile
 from collections import OrderedDict
@@ -13,8 +12,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from nets.pickle_reader import Function, Ignored, PickleReader
+
 # The first of the five pickles of a file from before PyTorch 1.6.
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+
+_MAX_AXES = 64  # of PyTorch and NumPy
 
 # NumPy has no bfloat16: it is the upper half of a float32.
 _BFLOAT16 = "bfloat16"
@@ -36,15 +39,8 @@ class RefusedGlobal(ValueError):
     """A pickle asks for a function or class that no weights need."""
 
 
-class _Sealed:
-    """What a pickle builds and must not change afterwards (its BUILD could)."""
-
-    def __setstate__(self, state):
-        raise TypeError(f"a pickle changes a {type(self).__name__}")
-
-
 @dataclasses.dataclass
-class _Storage(_Sealed):
+class _Storage:
     """A flat array; its bytes come after the pickle that mentions it."""
 
     dtype: str
@@ -58,7 +54,7 @@ class _Storage(_Sealed):
 
 
 @dataclasses.dataclass(frozen=True)
-class Tensor(_Sealed):
+class Tensor:
     """A view of a storage.
 
     Attributes:
@@ -73,12 +69,8 @@ class Tensor(_Sealed):
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
-    def array(self) -> np.ndarray:
-        """A copy of the entries; bfloat16 becomes float32.
-
-        Raises:
-            ValueError: the view does not lie inside its storage.
-        """
+    def check(self) -> None:
+        """Raises ValueError if the view does not lie inside its storage."""
         count = math.prod(self.shape)
         steps = zip(self.shape, self.strides, strict=True)
         last = self.offset + sum((size - 1) * stride for size, stride in steps)
@@ -91,7 +83,10 @@ class Tensor(_Sealed):
                 f"strides={self.strides}, offset={self.offset}, "
                 f"storage of {self.storage.length}."
             )
-        if not count:
+
+    def array(self) -> np.ndarray:
+        """A copy of the entries; bfloat16 becomes float32."""
+        if 0 in self.shape:
             return np.zeros(self.shape, np.float32)
         is_bfloat16 = self.storage.dtype == _BFLOAT16
         dtype = np.dtype("<u2" if is_bfloat16 else self.storage.dtype)
@@ -103,88 +98,76 @@ class Tensor(_Sealed):
         return array
 
 
-class _Ignored:
-    """Stands for what weights come with but do not need, e.g. the best accuracy."""
-
-    def __init__(self, *arguments):
-        pass
-
-    def __setstate__(self, state):
-        pass
-
-
-class _Dict(OrderedDict):
-    """A state_dict; what a pickle hangs on it, such as `_metadata`, is left out."""
-
-    def __setstate__(self, state):
-        pass
-
-
-class _Function(_Sealed):
-    """A function as a pickle may call it; its attributes cannot be set."""
-
-    __slots__ = ("_function",)
-
-    def __init__(self, function):
-        object.__setattr__(self, "_function", function)
-
-    def __call__(self, *arguments):
-        return self._function(*arguments)
+def _ordered_dict(pairs=()) -> OrderedDict:
+    """A state_dict; Python 2 gives its entries as a list."""
+    if not all(isinstance(part, list | tuple) for part in (pairs, *pairs)):
+        raise TypeError("an OrderedDict of something else than pairs")
+    if not all(len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
+        raise TypeError("an OrderedDict of something else than names and values")
+    return OrderedDict(pairs)
 
 
 def _rebuild_tensor(storage, offset, shape, strides, *_) -> Tensor:
-    numbers = (offset, *shape, *strides)
+    lists = shape, strides
+    are_axes = all(isinstance(x, tuple | list) and len(x) <= _MAX_AXES for x in lists)
+    numbers = (offset, *shape, *strides) if are_axes else (None,)
     are_integers = all(type(number) is int for number in numbers)
     if not isinstance(storage, _Storage) or not are_integers:
         raise TypeError("a tensor without storage or shape")
-    return Tensor(storage, offset, tuple(shape), tuple(strides))
+    tensor = Tensor(storage, offset, tuple(shape), tuple(strides))
+    tensor.check()  # Nobody makes room for a shape that the file cannot fill.
+    return tensor
 
 
 def _rebuild_parameter(tensor, *_):
     return tensor
 
 
+_IGNORED = Function(lambda *_: Ignored())
 # All that a file may name. Nothing else is looked up, so nothing else can run.
 _ALLOWED = {
-    ("collections", "OrderedDict"): _Dict,
-    ("argparse", "Namespace"): types.SimpleNamespace,
-    ("torch._utils", "_rebuild_tensor"): _Function(_rebuild_tensor),
-    ("torch._utils", "_rebuild_tensor_v2"): _Function(_rebuild_tensor),
-    ("torch._utils", "_rebuild_parameter"): _Function(_rebuild_parameter),
+    ("collections", "OrderedDict"): Function(_ordered_dict),
+    ("argparse", "Namespace"): Function(lambda: types.SimpleNamespace()),
+    ("torch._utils", "_rebuild_tensor"): Function(_rebuild_tensor),
+    ("torch._utils", "_rebuild_tensor_v2"): Function(_rebuild_tensor),
+    ("torch._utils", "_rebuild_parameter"): Function(_rebuild_parameter),
     **{("torch", name): dtype for name, dtype in _DTYPES.items()},
     # The parts of a pickled NumPy number.
-    ("numpy.core.multiarray", "scalar"): _Ignored,
-    ("numpy._core.multiarray", "scalar"): _Ignored,
-    ("numpy", "dtype"): _Ignored,
-    ("_codecs", "encode"): _Ignored,
-    ("torch", "Size"): _Ignored,
-    ("torch", "device"): _Ignored,
+    ("numpy.core.multiarray", "scalar"): _IGNORED,
+    ("numpy._core.multiarray", "scalar"): _IGNORED,
+    ("numpy", "dtype"): _IGNORED,
+    ("_codecs", "encode"): _IGNORED,
+    ("torch", "Size"): _IGNORED,
+    ("torch", "device"): _IGNORED,
 }
 
 
-class _Unpickler(pickle.Unpickler):
-    """Knows the names of `_ALLOWED` alone; collects the storages it meets."""
+def _find(module: str, name: str):
+    """What a pickle names."""
+    try:
+        return _ALLOWED[module, name]
+    except KeyError:
+        raise RefusedGlobal(
+            "The file asks to load something that is no weight. Expected tensors, "
+            "numbers, texts and an argparse.Namespace, as in a saved state_dict. "
+            f"Received: global={f'{module}.{name}'[:100]!r}."
+        ) from None
 
-    def __init__(self, file):
-        super().__init__(file, encoding="latin1")  # of strings from Python 2
-        self.storages: dict[str, _Storage] = {}
 
-    def find_class(self, module, name):
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise RefusedGlobal(
-                "The file asks to load something that is no weight. Expected tensors, "
-                "numbers, texts and an argparse.Namespace, as in a saved state_dict. "
-                f"Received: global={f'{module}.{name}'!r}."
-            ) from None
+class _Storages(dict):
+    """The storages that a pickle mentions, by their keys."""
 
-    def persistent_load(self, identifier):
+    def load(self, identifier) -> _Storage:
+        """The storage that a pickle calls by this identifier."""
+        if not isinstance(identifier, tuple):
+            raise TypeError("a storage of an unknown kind")
         kind, dtype, key, _, length, *view = identifier
         known = kind == "storage" and dtype in _DTYPES.values()
-        if not known or type(length) is not int or any(view):
+        if not known or any(view) or not isinstance(key, str | int):
             raise TypeError("a storage of an unknown kind")
-        storage = self.storages.setdefault(key, _Storage(dtype, length))
+        if type(length) is not int or length < 0:
+            raise TypeError("a storage without a length")
+        storage = self.setdefault(key, _Storage(dtype, length))
         if (storage.dtype, storage.length) != (dtype, length):
             raise TypeError("a storage has two types")
         return storage
@@ -229,10 +212,22 @@ def _read_zip(content: bytes):
         order = f"{folder}byteorder"  # since PyTorch 2.1
         if order in archive.namelist() and archive.read(order) != b"little":
             raise ValueError("its numbers are big-endian")
-        unpickler = _Unpickler(io.BytesIO(archive.read(pickled)))
-        tree = unpickler.load()
-        _fill(unpickler.storages, lambda key, _: archive.read(f"{folder}data/{key}"))
+        tree, storages = _read_pickle(io.BytesIO(archive.read(pickled)))
+
+        def read_bytes(key, storage):
+            name = f"{folder}data/{key}"
+            if archive.getinfo(name).file_size != storage.num_bytes:
+                raise ValueError("a storage is cut off")
+            return archive.read(name)
+
+        _fill(storages, len(content), read_bytes)
     return tree
+
+
+def _read_pickle(file: io.BytesIO):
+    """The next object of the file, and the storages that it mentions."""
+    storages = _Storages()
+    return PickleReader(file, _find, storages.load).read(), storages
 
 
 def _is_pickle(name: str) -> bool:
@@ -241,15 +236,14 @@ def _is_pickle(name: str) -> bool:
 
 def _read_legacy(content: bytes):
     file = io.BytesIO(content)
-    if _Unpickler(file).load() != _LEGACY_MAGIC:
+    if _read_pickle(file)[0] != _LEGACY_MAGIC:
         raise ValueError("it does not begin as such files do")
-    _Unpickler(file).load()  # version of the format: there is only one
-    if _Unpickler(file).load().get("little_endian") is False:
+    _read_pickle(file)  # version of the format: there is only one
+    if _read_pickle(file)[0].get("little_endian") is False:
         raise ValueError("its numbers are big-endian")
-    unpickler = _Unpickler(file)
-    tree = unpickler.load()
-    keys = _Unpickler(file).load()
-    if set(keys) != set(unpickler.storages):
+    tree, storages = _read_pickle(file)
+    keys, _ = _read_pickle(file)
+    if not all(isinstance(k, str | int) for k in keys) or set(keys) != set(storages):
         raise ValueError("its list of storages is not that of its tensors")
 
     def read_bytes(_, storage):
@@ -257,13 +251,18 @@ def _read_legacy(content: bytes):
             raise ValueError("a storage has another length than its tensors say")
         return file.read(storage.num_bytes)
 
-    _fill({key: unpickler.storages[key] for key in keys}, read_bytes)
+    _fill({key: storages[key] for key in keys}, len(content), read_bytes)
     return tree
 
 
 def _fill(
-    storages: dict[str, _Storage], read_bytes: Callable[[str, _Storage], Sequence]
+    storages: dict[str, _Storage],
+    size: int,
+    read_bytes: Callable[[str, _Storage], Sequence],
 ):
+    """Reads all storages of a file of so many bytes."""
+    if sum(storage.num_bytes for storage in storages.values()) > size:
+        raise ValueError("its storages are longer than the file; it is cut off")
     for key, storage in storages.items():
         storage.data = read_bytes(key, storage)
         if len(storage.data) != storage.num_bytes:

@@ -58,24 +58,28 @@ def test_the_net_may_be_known_by_its_folder(tmp_path):
     _check_logits(tmp_path / "a.keras", RESNET8)
 
 
+def _write_with_options(path, model: bytes, dataset: bytes):
+    """A copy of resnet8.pth with options of a training, which are given as opcodes."""
+    with zipfile.ZipFile(RESNET8) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    # One more entry in front of the others: the pickle is a dictionary.
+    pickled = content["resnet8/data.pkl"]
+    assert pickled.startswith(b"\x80\x02}")
+    options = b"X\x03\x00\x00\x00optcargparse\nNamespace\n)\x81}(X\x05\x00\x00\x00model"
+    options += model + b"X\x07\x00\x00\x00dataset" + dataset + b"ubs"
+    content["resnet8/data.pkl"] = pickled[:3] + options + pickled[3:]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in content.items():
+            archive.writestr(name, part)
+
+
 def test_the_options_in_the_file_say_net_and_dataset(tmp_path):
     # tensors_zip.pt names resnet8 and cifar100, but its tensors are no net's.
     finished = run(tmp_path, published.DATA / "tensors_zip.pt", "--out=a.keras")
     assert finished.code == 2
     assert "has no head" in finished.error_lines[0]
-    with zipfile.ZipFile(RESNET8) as archive:
-        content = {name: archive.read(name) for name in archive.namelist()}
-    # One more entry in front of the others: the pickle is a dictionary.
-    assert content["resnet8/data.pkl"].startswith(b"\x80\x02}")
-    options = (
-        b"X\x03\x00\x00\x00optcargparse\nNamespace\n)\x81}(X\x05\x00\x00\x00modelX\x07"
-        b"\x00\x00\x00resnet8X\x07\x00\x00\x00datasetX\x08\x00\x00\x00cifar100ubs"
-    )
-    pickled = content["resnet8/data.pkl"]
-    content["resnet8/data.pkl"] = pickled[:3] + options + pickled[3:]
-    with zipfile.ZipFile(tmp_path / "last.pth", "w") as archive:
-        for name, part in content.items():
-            archive.writestr(name, part)
+    name, dataset = b"X\x07\x00\x00\x00resnet8", b"X\x08\x00\x00\x00cifar100"
+    _write_with_options(tmp_path / "last.pth", name, dataset)
     finished = run(tmp_path, "last.pth", "--out=a.keras")
     assert finished.code == 0, finished.err
     assert "resnet8 (by the file's options)" in finished.out
@@ -134,7 +138,9 @@ def test_nothing_is_overwritten(tmp_path):
 def test_wrong_input_is_one_clear_line(tmp_path, arguments, words):
     (tmp_path / "text.mat").write_text("no net, " * 40)
     (tmp_path / "text.pth").write_text("no net")
-    shutil.copy(RESNET8, tmp_path / "nameless.pth")
+    # Written out, these pairs of pairs would be 2^60 of them.
+    pairs = b")" + b"2\x86" * 60
+    _write_with_options(tmp_path / "nameless.pth", pairs, pairs)
     finished = run(tmp_path, *arguments)
     assert finished.code == 2, finished.err
     (line,) = finished.error_lines
