@@ -5,6 +5,7 @@ memory: a power cut leaves files that were written one after another as a beginn
 that order. Streams, such as logs and TensorBoard's events, are the exception.
 """
 
+import contextlib
 import glob
 import json
 import os
@@ -48,7 +49,9 @@ def remove_leftovers(path: os.PathLike, is_alone: bool = False) -> None:
     for candidate in path.parent.glob(f".*{glob.escape(path.suffix)}"):
         found = name.fullmatch(candidate.name)
         if found and (is_alone or not _is_running(int(found[1]))):
-            candidate.unlink(missing_ok=True)
+            # Another user's, in a folder where that forbids it, harms nobody.
+            with contextlib.suppress(PermissionError):
+                candidate.unlink(missing_ok=True)
 
 
 def make_folder(path: os.PathLike) -> None:

@@ -116,6 +116,17 @@ def test_who_is_alone_removes_what_any_writer_left(tmp_path, dead):
     assert set(os.listdir(tmp_path)) == others
 
 
+def test_what_cannot_be_removed_stops_no_writer(tmp_path, dead, monkeypatch):
+    def forbidden(path, missing_ok=False):
+        if str(dead) in path.name:
+            raise PermissionError
+
+    touch(tmp_path, f".a.{dead}.txt")
+    monkeypatch.setattr(pathlib.Path, "unlink", forbidden)
+    files.write_atomically(tmp_path / "a.txt", write("new"))
+    assert (tmp_path / "a.txt").read_text() == "new"
+
+
 # All of the project's files
 
 # Where names are given to files or folders elsewhere, and why.
