@@ -2,8 +2,9 @@
 
 All take uint8 [N, H, W, C], C = 1 or 3, N perhaps 0, and return the same shape. Their
 other arguments are numbers, or tensors [N] with one for each image. They mean what
-they do in Pillow, except that results are rounded and not cut off. Source of the list:
-AutoAugment, https://arxiv.org/abs/1805.09501, appendix A.
+they do in Pillow, except that results, and only these, are rounded and not cut off, and
+that shears keep the middle of the first row or column, not its outer edge. Source of
+the list: AutoAugment, https://arxiv.org/abs/1805.09501, appendix A.
 """
 
 import numpy as np
