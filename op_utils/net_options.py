@@ -47,7 +47,9 @@ class NetOptions:
     student_scaling: str = option("", "As --teacher_scaling.", choices=SCALINGS)
     student_weights: str = option("", "As --teacher_weights.")
     imports: tuple[str, ...] = option(
-        (), "A Python file or module with classes that a .keras file names."
+        (),
+        "A Python file or module with classes that a .keras file names. It is run: "
+        "only import what you trust.",
     )
 
     def is_file(self, name: str) -> bool:
