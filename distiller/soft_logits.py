@@ -36,7 +36,8 @@ class SoftLogits(base.Distiller):
 
     Args:
         temperature: softens both predictions, > 0.
-        weight: of the term, >= 0.
+        weight: of the term, >= 0. 0.9 is for it alone; in sums RepDistiller has 1,
+            CRD+Soft_logits with Soft_logits.weight=1.
 
     Raises:
         ValueError: a hyperparameter is out of range.

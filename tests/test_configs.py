@@ -11,7 +11,7 @@ from absl.testing import flagsaver
 
 import nets
 import train_w_distill as script
-from distiller import DataSpec, registry, resolve
+from distiller import DataSpec, describe, registry, resolve
 from distiller.hyperparameters import as_text
 from op_utils import option_flags
 
@@ -139,6 +139,19 @@ def test_hyperparameters_are_the_published_ones(name, monkeypatch):
     given = dict(one.split("=", 1) for one in settings.hparam)
     expected = {key: as_text(value) for key, value in PUBLISHED[name].items()}
     assert {key: given[key] for key in expected} == expected
+
+
+def test_crd_kd_differs_from_its_name_in_the_weight_of_kd_as_it_is_said(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    by_name = resolve("CRD+Soft_logits")
+    settings = settings_of("configs/repdistiller/crd_kd.flags")
+    published = resolve(settings.distiller, settings.hparam)
+    differing = set(by_name.settings) ^ set(published.settings)
+    assert differing == {"Soft_logits.weight=0.9", "Soft_logits.weight=1.0"}
+    assert (by_name.task_weight, settings.task_weight) == (1.0, 1.0)
+    (shown,) = (str(one) for one in describe() if one.name == "Soft_logits")
+    texts = [shown, *((ROOT / x).read_text() for x in ("README.md", "docs/recipes.md"))]
+    assert all("Soft_logits.weight=1" in text for text in texts)
 
 
 @pytest.mark.parametrize("folder", RECIPES)
