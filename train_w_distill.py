@@ -22,6 +22,7 @@ from op_utils.metrics_table import MetricsTable
 from op_utils.options import Options
 from op_utils.progress import Progress
 from op_utils.run_folder import RunFolder
+from op_utils.run_inputs import digests
 from op_utils.teacher_cache import open_cache
 from op_utils.tensorboard import TensorBoard
 from op_utils.trainer import Trainer
@@ -86,8 +87,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
         teacher = build_net(settings.net("teacher"), settings, data, seed)
     # What is wrong shows here, before anything is written or trained for hours.
     student, teacher, method = build_pair(settings, data, teacher)
-    is_teacher_first = settings.trains_teacher_first(method)
-    if is_teacher_first:
+    if is_teacher_first := settings.trains_teacher_first(method):
         settings.for_teacher().rates(data.steps_per_epoch)
     phases = method.phases()
     plan = cache_plan.plan(settings, data, method, student, teacher)
@@ -101,7 +101,8 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
     folder = RunFolder(settings.train_dir or settings.default_train_dir())
     config = {**settings.config(), "data_sha256": data.digest}
-    with folder.open(config, defaults=Options().config(), wait=wait):
+    rules = {"wait": wait, "allow_other_code": settings.allow_other_code}
+    with folder.open(config, defaults=Options().config(), **rules):
         if folder.is_finished:
             print(f"{role}: {folder.path} is finished, there is nothing to train.")
             return folder
@@ -110,6 +111,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
             path = train(settings.for_teacher(), role="teacher", wait=True).student
             teacher = build_net(given.of_file(path), settings, data, seed)
             student, teacher, method = build_pair(settings, data, teacher)
+        folder.check_inputs(digests(settings, method, teacher, student))
         scale = student.mean, student.std
         evaluator = evaluation.Evaluator(data.splits, dataloader.eval_batches, *scale)
         parts = data, teacher, recipe, folder.checkpoints, evaluator

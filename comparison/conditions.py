@@ -1,16 +1,19 @@
 """Whether the cells that are compared were trained under equal conditions."""
 
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from comparison.record import Record
+from op_utils import provenance
 from op_utils.net_options import ONLY_WITH_TEACHER
 from op_utils.options import ONLY_WITH_INIT
 
 # What cells differ in by design: their place in the grid, and the method's own.
 _PLACE = ("dataset", "data_fraction", "student", "teacher", "seed")
 OF_METHOD = ("distiller", "hparam", "task_weight", *ONLY_WITH_INIT)
+UNKNOWN = "not recorded"
 # Says nothing about who has no teacher, or one that learns along.
 OF_TEACHER = "teacher_"
 
@@ -23,8 +26,12 @@ def settings(records: Sequence[Record]) -> dict[str, dict[str, tuple[str, ...]]]
     to choose the best from, so that their number is a condition, too.
     """
     found: dict[str, dict[str, dict[str, None]]] = {}
-    for record in records:
-        for name, value in _of(record).items():
+    values_of = [_of(record) for record in records]
+    if any(provenance.SOURCES_NAME in values for values in values_of):
+        for values in filter(None, values_of):  # The others may be of any sources.
+            values.setdefault(provenance.SOURCES_NAME, UNKNOWN)
+    for record, values in zip(records, values_of, strict=True):
+        for name, value in values.items():
             text = json.dumps(value, sort_keys=True, ensure_ascii=False)
             labels = found.setdefault(name, {}).setdefault(text, {})
             labels[record.label] = None
@@ -59,5 +66,24 @@ def _of(record: Record) -> dict[str, Any]:
     is_one = record.has_fixed_teacher and not varied & given.keys()
     if is_one and "weights_sha256" in teacher:
         found["teacher's weights (SHA-256)"] = teacher["weights_sha256"]
-    versions = record.result.get("versions", {})
-    return found | {f"version of {name}": v for name, v in versions.items()}
+    return found | _inputs(record) | _provenance(record)
+
+
+def _inputs(record: Record) -> dict[str, str]:
+    """The code of the user's nets; other files are in the settings by content."""
+    found = record.result.get("inputs", {}).items()
+    return {name: digest for name, digest in found if name.startswith("--imports=")}
+
+
+def _provenance(record: Record) -> dict[str, str]:
+    """What it was trained under; of one that went on under another, both.
+
+    Not the commit: the sources' digest says whether another one decides numbers.
+    """
+    entries = list(map(provenance.conditions, provenance.history(record.result)))
+    return {
+        name: ", then ".join(
+            text for text, _ in itertools.groupby(e.get(name, UNKNOWN) for e in entries)
+        )
+        for name in dict.fromkeys(name for entry in entries for name in entry)
+    }

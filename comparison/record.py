@@ -7,7 +7,7 @@ import statistics
 from typing import Any
 
 import distiller
-from op_utils import files, metrics_table
+from op_utils import files, metrics_table, provenance
 from op_utils.run_folder import RunFolder
 
 FINISHED, FAILED, MISSING = "finished", "failed", "missing"
@@ -197,7 +197,9 @@ def _read_all(record: Record) -> None:
         _check_number("seconds", record.seconds)
     texts = [*record.hyperparameters, settings["distiller"]]
     texts += [row["phase"] for row in record.rows]
-    texts += result.get("versions", {}).values()
+    for entry in provenance.history(result):
+        texts += provenance.conditions(entry).values()
+    texts += result.get("inputs", {}).values()
     if not all(isinstance(text, str) for text in texts):
         raise ValueError(f"a text was expected among {texts}")
 

@@ -3,14 +3,10 @@
 import dataclasses
 import hashlib
 import json
-import os
-import pathlib
-import platform
 
 import numpy as np
-import tensorflow as tf
 
-from op_utils import computation, report
+from op_utils import computation, provenance
 
 FORMAT = 1
 
@@ -73,7 +69,7 @@ def _common(data, teacher, function) -> dict:
         "data": data.digest,
         "image_shape": list(data.train.image_shape),
         "image_size": data.train.image_size,
-        "versions": report.versions(),
+        "versions": _versions(),
         "device": _device(),
     }
 
@@ -91,44 +87,15 @@ def _digest(array: np.ndarray) -> str:
     return hashlib.sha256(text + array.tobytes()).hexdigest()
 
 
+def _versions() -> dict[str, str]:
+    """Of what computes a forward pass."""
+    found = provenance.versions()
+    names = ("tensorflow", "keras", "numpy", provenance.KERNELS)
+    return {name: found[name] for name in names}
+
+
 def _device() -> dict:
     """What computes: another processor, or number of threads, rounds differently."""
-    gpus = tf.config.list_physical_devices("GPU")
-    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus[:1]]
-    threads = tf.config.threading.get_intra_op_parallelism_threads()
-    return {
-        "kind": details[0].get("device_name", "GPU") if details else "CPU",
-        "processor": _processor(),
-        "switches": _switches(),
-        "threads": threads or os.environ.get("TF_NUM_INTRAOP_THREADS") or _cores(),
-    }
-
-
-def _processor() -> dict[str, str]:
-    """Its name and what it can do, of which a virtual machine may hide some."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # no Linux
-        lines = []
-    pairs = (line.partition(":")[::2] for line in reversed(lines))
-    found = {name.strip(): value.strip() for name, value in pairs}
-    features = found.get("flags", found.get("Features", ""))
-    return {
-        "model": found.get("model name", platform.processor()),
-        "features": hashlib.sha256(features.encode()).hexdigest()[:16],
-    }
-
-
-def _switches() -> dict[str, str]:
-    """Environment variables that choose other kernels."""
-    starts = ("ONEDNN_", "DNNL_", "NVIDIA_TF32_", "TF_XLA_", "XLA_", "TF_CUDNN_")
-    return {
-        name: v for name, v in sorted(os.environ.items()) if name.startswith(starts)
-    }
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    found = provenance.hardware()
+    first, *_ = found.pop("devices")
+    return {"kind": first, **found}

@@ -84,6 +84,11 @@ class Options(NetOptions, DataOptions, CacheOptions):
     )  # fmt: skip
     xla: bool = option(False, "Compile forward and backward with XLA.")
     seed: int = option(0, "Seed of initialisation and of the method.", check=SEED)
+    allow_other_code: bool = option(
+        False,
+        "Go on with a run that other code or library versions began; it is recorded.",
+        is_number_free=True,
+    )
     evaluate_every: int = option(
         1, "Epochs between two evaluations.", check=COUNT, is_number_free=True
     )

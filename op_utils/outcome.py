@@ -50,7 +50,7 @@ def save(folder, settings, trainer, entries: Mapping, save_net: Callable) -> Non
         # Of any session, whatever the last one's flag; it changes no number.
         "teacher_cache": metrics_table.reads_cache(folder.metrics),
         "settings": settings.config(),
-        "versions": report.versions(),
+        **folder.records(),
     }
     files.write_json(folder.result, result)
     print(report.table(entries))

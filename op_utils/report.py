@@ -1,8 +1,6 @@
 """The end of a run as a table for people and as numbers for programs."""
 
-import os
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 
 import numpy as np
 
@@ -39,15 +37,6 @@ def quality(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         "top1": metrics.top_k_accuracy(logits, labels),
         "top5": metrics.top_k_accuracy(logits, labels, k=5),
         "loss": metrics.negative_log_likelihood(logits, labels),
-    }
-
-
-def versions() -> dict[str, str]:
-    """What else than settings and data decides a run's numbers, to the last bit."""
-    packages = ("tensorflow", "keras", "numpy")
-    kernels = "TF_ENABLE_ONEDNN_OPTS"
-    return {name: metadata.version(name) for name in packages} | {
-        kernels: os.environ.get(kernels, "")
     }
 
 

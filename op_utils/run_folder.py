@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 import filelock
 import numpy as np
 
-from op_utils import files, report
+from op_utils import files, provenance
 from op_utils.checkpoint import Checkpoints
 
 FORMAT = 1
+# What config.json holds that is no setting; "versions" in earlier ones.
+_RECORDS = ("provenance", "inputs", "versions")
 # What a process leaves that was killed, or still works, before config.json is there.
 _OURS = re.compile(r"\.lock|\.config\.\d+\.json")
 
@@ -41,6 +43,11 @@ class RunFolder:
         """Whether the run ended; the result is written last."""
         return self.result.exists()
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is anything trained to go on from."""
+        return any(self.checkpoints.directory.glob("step-*"))
+
     def read_config(self) -> dict:
         """What config.json holds.
 
@@ -58,6 +65,11 @@ class RunFolder:
             )
         return saved
 
+    def records(self) -> dict:
+        """What config.json tells beside the settings, for the result."""
+        saved = self.read_config()
+        return {name: saved[name] for name in _RECORDS if name in saved}
+
     @contextlib.contextmanager
     def open(
         self,
@@ -65,19 +77,24 @@ class RunFolder:
         *,
         defaults: Mapping | None = None,
         wait: bool = False,
+        allow_other_code: bool = False,
         log: Callable[[str], None] = print,
     ):
         """Makes or enters the folder and holds its lock.
+
+        What the run is trained under, see `provenance`, is added to config.json.
 
         Args:
             config: what decides the run's numbers; must equal an earlier run's.
             defaults: settings that the folder of an earlier version may lack, and what
                 they were.
             wait: wait for another process to leave instead of refusing.
-            log: told when it waits.
+            allow_other_code: go on with what was begun by other code or versions.
+            log: told when it waits, and of another machine.
 
         Raises:
-            ValueError: the folder is another run's, another program's or in use.
+            ValueError: the folder is another run's, another program's or in use, or
+                its run was begun by other code.
             OSError: it cannot be made or written.
         """
         self._check_is_ours()
@@ -95,7 +112,7 @@ class RunFolder:
             lock.acquire()
         try:
             self._check_is_ours()
-            self._claim(config, defaults or {})
+            self._claim(config, defaults or {}, allow_other_code, log)
             self._remove_leftovers()
             yield self
         finally:
@@ -130,21 +147,90 @@ class RunFolder:
                 f"folder with {', '.join(strangers[:3])}. Nothing was changed."
             )
 
-    def _claim(self, config: Mapping, defaults: Mapping) -> None:
-        config = {"format": FORMAT, **config, "versions": report.versions()}
+    def _claim(self, config: Mapping, defaults: Mapping, allow_other_code, log):
+        config, now = {"format": FORMAT, **config}, provenance.facts()
         if not self.config.exists():
-            files.write_json(self.config, config)
+            files.write_json(self.config, {**config, "provenance": [now]})
             return
-        saved = {**defaults, **self.read_config()}
-        if self.is_finished:  # What is finished stays valid after an update.
-            saved["versions"] = config["versions"]
-        changed = differences(saved, config)
+        saved = self.read_config()
+        settings = {k: v for k, v in saved.items() if k not in _RECORDS}
+        changed = differences({**defaults, **settings}, config)
         if changed:
             raise ValueError(
                 f"the run folder {self.path} holds a run with other settings: "
                 f"{'; '.join(changed)}. Expected the same command (it resumes). Give "
                 "the old values or another --train_dir. Nothing was changed."
             )
+        if self.is_finished:  # What is finished stays valid after an update.
+            return
+        if self.is_begun:
+            found = self._continued(saved, now, allow_other_code, log)
+        else:  # All that will be trained is trained under what is here now.
+            found = [now]
+            saved.pop("inputs", None)
+        if found != saved.get("provenance"):
+            saved.pop("versions", None)
+            files.write_json(self.config, {**saved, "provenance": found})
+
+    def _continued(self, saved: Mapping, now: dict, allow_other_code, log) -> list:
+        """What the run was trained under, and is from now on."""
+        try:
+            earlier = provenance.history(saved)
+        except ValueError as error:
+            raise ValueError(f"{self.config} is damaged: {error}.") from error
+        changed = provenance.other_code(earlier[-1], now)
+        if changed and not allow_other_code:
+            raise ValueError(
+                f"the run in {self.path} was begun by other code: "
+                f"{'; '.join(changed)}. Expected the same, because the numbers may be "
+                "others. Give --allow_other_code to go on all the same, which is "
+                "recorded, or another --train_dir. Nothing was changed."
+            )
+        moved = provenance.other_hardware(earlier[-1], now)
+        if changed or moved:
+            log(f"note: {self.path} goes on, although {'; '.join([*changed, *moved])}")
+        is_known = "sources_sha256" in earlier[-1]
+        if not is_known:
+            log(
+                f"note: {self.path} was begun by a version that recorded no digest of "
+                "its sources; whether they are the same is not known"
+            )
+        return [*earlier, now] if changed or moved or not is_known else earlier
+
+    def check_inputs(
+        self, found: Mapping[str, str], log: Callable[[str], None] = print
+    ) -> None:
+        """Records what the run takes from outside; on resume it must be the same.
+
+        Args:
+            found: what -> its SHA-256, see `run_inputs.digests`.
+            log: told what an earlier version did not record.
+
+        Raises:
+            ValueError: a digest is not the one that the run began with.
+        """
+        saved = self.read_config()
+        before = saved.get("inputs", {})
+        changed = [
+            f"{name} had SHA-256 {provenance.short(before[name])} and now has "
+            f"{provenance.short(digest)}"
+            for name, digest in found.items()
+            if before.get(name, digest) != digest
+        ]
+        if changed:
+            raise ValueError(
+                f"the run in {self.path} began with other input: {'; '.join(changed)}. "
+                "Expected the same to the end. Bring back what it was, or give another "
+                "--train_dir. Nothing was changed."
+            )
+        new = [name for name in found if name not in before]
+        if new and self.is_begun:
+            log(
+                f"note: {self.path} did not record {', '.join(new)}; whether the run "
+                "began with the same is not known. It is recorded now"
+            )
+        if new or "inputs" not in saved:
+            files.write_json(self.config, {**saved, "inputs": {**before, **found}})
 
 
 def differences(before: Mapping, now: Mapping) -> list[str]:
@@ -157,4 +243,4 @@ def differences(before: Mapping, now: Mapping) -> list[str]:
 
 
 def _flag(key: str) -> str:
-    return key if key in ("versions", "data_sha256") else f"--{key}"
+    return key if key == "data_sha256" else f"--{key}"

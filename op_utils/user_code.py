@@ -1,10 +1,14 @@
 """Python files of the user, imported so that Keras knows the classes in them."""
 
+import hashlib
 import importlib
 import importlib.util
 import pathlib
 import sys
 from collections.abc import Sequence
+
+from op_utils import provenance
+from op_utils.file_digest import file_digest
 
 
 def load(names: Sequence[str]) -> None:
@@ -25,6 +29,22 @@ def load(names: Sequence[str]) -> None:
                 f"module that runs. Received: --imports={name} "
                 f"({type(error).__name__}: {error})."
             ) from error
+
+
+def digest(name: str) -> str:
+    """SHA-256 of what a name of `load` stands for.
+
+    Of a file its bytes, of a package all Python files in it; what else they import is
+    not known. Empty for what is part of Python.
+    """
+    if name.endswith(".py"):
+        return file_digest(name)
+    spec = importlib.util.find_spec(name)
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    if folders:
+        texts = [provenance.sources_digest(folder, ["."]) for folder in folders]
+        return hashlib.sha256("".join(texts).encode()).hexdigest()
+    return file_digest(spec.origin) if spec and spec.has_location else ""
 
 
 def _load_file(path: str) -> None:

@@ -209,6 +209,10 @@ def test_what_a_run_leaves_out_as_unused_is_no_other_setting(tmp_path):
         ("result.json", {"teacher": {"top1": "0.9"}}),
         ("result.json", {"forward_passes": {"student": "once"}}),
         ("result.json", {"forward_passes": {"student": math.nan}}),
+        ("result.json", {"provenance": []}),
+        ("result.json", {"provenance": [{"hardware": {"devices": "CPU"}}]}),
+        ("result.json", {"provenance": [{"versions": {"keras": 3}}]}),
+        ("result.json", {"inputs": []}),
     ],
 )
 def test_each_damage_of_a_run_is_a_failure(file, text, tmp_path):

@@ -108,3 +108,98 @@ def test_what_is_varied_together_is_no_difference():
                settings={"epochs": 6, "batch_size": 32}),
     ]  # fmt: skip
     assert conditions.unequal(cells) == {}
+
+
+NOW = {
+    "sources_sha256": "a" * 64,
+    "commit": "c" * 40,
+    "versions": {"tensorflow": "2.21.0", "python": "3.12.1"},
+    "hardware": {
+        "devices": ["CPU"],
+        "processor": {"model": "i9", "features": "f1"},
+        "switches": {},
+        "threads": 2,
+    },
+}
+
+
+def under(name, *entries, inputs=None):
+    """A cell that was trained under these, in order."""
+    cell = record(name)
+    result = {k: v for k, v in cell.result.items() if k != "versions"}
+    result |= {"provenance": list(entries), "inputs": inputs or {}}
+    return dataclasses.replace(cell, result=result)
+
+
+def test_what_equal_cells_were_trained_under_is_told():
+    found = conditions.settings([under("none", NOW), under("AT", NOW)])
+    both = ("none", "AT")
+    assert found["sources (SHA-256)"] == {f'"{"a" * 64}"': both}
+    assert found["version of tensorflow"] == {'"2.21.0"': both}
+    assert found["hardware"] == {'"CPU; i9 (features f1), 2 threads"': both}
+    assert found["kernel switches"] == {'"none"': both}
+
+
+def test_other_sources_are_seen_and_another_commit_is_not():
+    committed = {**NOW, "commit": "d" * 40}
+    cells = [under("none", NOW), under("AT", committed)]
+    assert conditions.unequal(cells) == {}
+    changed = under("SP", {**NOW, "sources_sha256": "b" * 64})
+    assert conditions.unequal([*cells, changed]) == {
+        "sources (SHA-256)": {
+            f'"{"a" * 64}"': ("none", "AT"),
+            f'"{"b" * 64}"': ("SP",),
+        }
+    }
+
+
+def test_a_run_that_went_on_under_others_tells_all():
+    later = {**NOW, "versions": {**NOW["versions"], "tensorflow": "2.22.0"}}
+    cells = [under("none", NOW), under("AT", NOW, later, later)]
+    assert conditions.unequal(cells) == {
+        "version of tensorflow": {
+            '"2.21.0"': ("none",),
+            '"2.21.0, then 2.22.0"': ("AT",),
+        }
+    }
+    old = {"versions": {"tensorflow": "2.21.0"}}
+    assert conditions.unequal([under("none", NOW), under("AT", old, NOW)]) == {
+        "sources (SHA-256)": {
+            f'"{"a" * 64}"': ("none",),
+            f'"not recorded, then {"a" * 64}"': ("AT",),
+        },
+        "version of python": {
+            '"3.12.1"': ("none",),
+            '"not recorded, then 3.12.1"': ("AT",),
+        },
+        "hardware": {
+            '"CPU; i9 (features f1), 2 threads"': ("none",),
+            '"not recorded, then CPU; i9 (features f1), 2 threads"': ("AT",),
+        },
+        "kernel switches": {
+            '"none"': ("none",),
+            '"not recorded, then none"': ("AT",),
+        },
+    }
+
+
+def test_of_runs_before_the_sources_are_not_recorded():
+    cells = [under("none", NOW), record("AT")]
+    assert conditions.unequal(cells) == {
+        "sources (SHA-256)": {
+            f'"{"a" * 64}"': ("none",),
+            '"not recorded"': ("AT",),
+        }
+    }
+    assert "sources (SHA-256)" not in conditions.settings([record("AT")])
+
+
+def test_other_code_of_the_users_nets_is_seen():
+    teacher = {"the teacher's weights": "x"}  # has a condition of its own
+    cells = [
+        under(name, NOW, inputs={"--imports=my.py": digest, **teacher})
+        for name, digest in (("AT", "0"), ("SP", "1"))
+    ]
+    assert conditions.unequal(cells) == {
+        "--imports=my.py": {'"0"': ("AT",), '"1"': ("SP",)}
+    }

@@ -61,6 +61,7 @@ VALUES = {
     "teacher_cache_taps": True,
     "teacher_cache_dir": "elsewhere",
     "teacher_cache_precision": "bfloat16",
+    "allow_other_code": True,
     "evaluate_every": 7,
     "log_every": 8,
     "checkpoint_every": 9,

@@ -87,10 +87,21 @@ def test_other_kernels_change_the_key(monkeypatch):
     assert facts()["device"] != plain()["device"]
 
 
-def test_a_processor_that_hides_features_changes_the_key(monkeypatch):
-    text = "model name : one\nflags : avx2 fma\n"
-    found = []
-    for cpuinfo in (text, text.replace(" fma", "")):
-        monkeypatch.setattr("pathlib.Path.read_text", lambda path, t=cpuinfo: t)
-        found.append(cache_key._processor())
-    assert found[0] != found[1] and found[0]["model"] == found[1]["model"] == "one"
+def test_the_sources_do_not_but_the_graph_tells(monkeypatch):
+    """What changes the computation changes the graph; the rest may change freely."""
+    monkeypatch.setattr("op_utils.provenance.sources_digest", lambda: "another")
+    monkeypatch.setattr("op_utils.provenance.commit", lambda: "another")
+    assert facts() == plain()
+
+
+def test_the_words_of_earlier_versions_find_their_folders(monkeypatch):
+    """Each fact is in the key, so that no word of it may change."""
+    monkeypatch.setattr(
+        "op_utils.provenance.hardware",
+        lambda: {"devices": ["A", "B"], "processor": {}, "switches": {}, "threads": 2},
+    )
+    found = facts()
+    of_device = {"kind": "A", "processor": {}, "switches": {}, "threads": 2}
+    assert found["device"] == of_device
+    libraries = {"tensorflow", "keras", "numpy", "TF_ENABLE_ONEDNN_OPTS"}
+    assert found["versions"].keys() == libraries

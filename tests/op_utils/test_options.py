@@ -59,7 +59,7 @@ RANGES = {
 }
 # What a resumed run may change; the teacher's file counts by its content.
 _FREE = ("train_dir", "data_dir", "evaluate_every", "log_every", "checkpoint_every")
-_FREE += ("skip_bad_images", "cache_gib", "teacher_dir")
+_FREE += ("allow_other_code", "skip_bad_images", "cache_gib", "teacher_dir")
 _FREE += ("teacher_cache", "teacher_cache_taps", "teacher_cache_dir")
 FREE = {name: VALUES[name] for name in _FREE}
 OTHERS = {
@@ -69,7 +69,7 @@ OTHERS = {
 }
 ALWAYS_VALID = {"dataset", "data_dir", "train_dir", "teacher", "teacher_checkpoint"}
 ALWAYS_VALID |= {"student", "distiller", "hparam", "nesterov", "xla", "imports"}
-ALWAYS_VALID |= {"merge_valid", "skip_bad_images", "teacher_dir"}
+ALWAYS_VALID |= {"merge_valid", "skip_bad_images", "teacher_dir", "allow_other_code"}
 ALWAYS_VALID |= {"teacher_cache", "teacher_cache_taps", "teacher_cache_dir"}
 ALWAYS_VALID |= {
     f"{r}_{n}" for r in ("teacher", "student") for n in ("taps", "weights")

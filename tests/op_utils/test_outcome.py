@@ -8,7 +8,7 @@ import pytest
 import dataloader
 from distiller import base
 from nets import saving
-from op_utils import computation, files, outcome, report
+from op_utils import computation, files, outcome, provenance, report
 from op_utils.evaluation import Evaluator
 from op_utils.metrics_table import MetricsTable
 from op_utils.observer import Moment
@@ -21,6 +21,7 @@ SPLIT = dataloader.Split(
     RNG.integers(0, 256, (9, *tiny.IMAGE_SHAPE), np.uint8),
     RNG.integers(0, 3, 9).astype(np.int32),
 )
+KEPT = "student.keras"
 SIZES = {"parameters": 12, "multiply_accumulates": 24}
 
 
@@ -42,6 +43,8 @@ def evaluator():
 @pytest.fixture
 def folder(tmp_path):
     folder = RunFolder(tmp_path)
+    with folder.open({}):
+        folder.check_inputs({"x": "0"})
     table = MetricsTable(folder.metrics)
     for epoch, accuracy in ((1, 0.25), (2, 0.75), (3, 0.5)):
         row = {"epoch": epoch, "step": epoch, "test_accuracy": accuracy / 2}
@@ -76,6 +79,8 @@ def test_save(evaluator, folder, trains_teacher, capsys):
     def save_net(net, path):
         assert not folder.is_finished, "the result comes last"
         saved[path.name] = net
+        if path.name == KEPT:
+            path.write_text("a net")
 
     settings = dataclasses.replace(Options(), epochs=3)
     outcome.save(folder, settings, trainer, entries, save_net)
@@ -94,7 +99,8 @@ def test_save(evaluator, folder, trains_teacher, capsys):
         "epochs": 3,
         "teacher_cache": False,
         "settings": settings.config(),
-        "versions": report.versions(),
+        "provenance": [provenance.facts()],
+        "inputs": {"x": "0"},
     }
     out = capsys.readouterr().out
     assert out.startswith(report.table(entries))

@@ -24,19 +24,6 @@ def test_quality():
     np.testing.assert_allclose(found["loss"], -(np.log(6 / 11) + np.log(1 / 11)) / 2)
 
 
-def test_versions_are_those_installed(monkeypatch):
-    import keras
-    import tensorflow as tf
-
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-    assert report.versions() == {
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "TF_ENABLE_ONEDNN_OPTS": "0",
-    }
-
-
 def test_table():
     text = report.table({"teacher": entry(1234567), "student": entry(100000, top1=1)})
     lines = [line.split("  ") for line in text.splitlines()]

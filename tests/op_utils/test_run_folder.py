@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -6,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from op_utils import files, report
+from op_utils import files, provenance
 from op_utils.run_folder import RunFolder
 
 CONFIG = {"student": "resnet8", "epochs": 3, "hparam": ["a=1"]}
@@ -46,7 +47,7 @@ def test_a_new_folder_is_made_with_its_parents(folder):
     assert files.read_json(folder.config) == {
         "format": 1,
         **CONFIG,
-        "versions": report.versions(),
+        "provenance": [provenance.facts()],
     }
     assert not folder.is_finished
     assert folder.checkpoints.directory.parent == folder.path
@@ -221,15 +222,184 @@ def test_waiting_ends_when_the_other_process_does(folder, holder):
     assert holder.wait(10) == 0
 
 
-def test_an_unfinished_run_does_not_go_on_with_other_versions(folder, monkeypatch):
+# What a run is trained under.
+
+OTHER = {"sources_sha256": "0123456789abcdef", "commit": "f" * 40}
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """What `provenance.facts` tells, which a test may change."""
+    found = provenance.facts()
+    monkeypatch.setattr("op_utils.provenance.facts", lambda: found)
+    return found
+
+
+@pytest.fixture
+def begun(folder, machine):
+    """A run that has trained something."""
     enter(folder)
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "other")
-    with pytest.raises(ValueError, match="settings: versions was .*now .*'other'"):
-        enter(folder)
-    files.write_json(folder.result, {})
-    enter(folder)  # What is finished stays valid.
+    (folder.checkpoints.directory / "step-0000000004").mkdir(parents=True)
+    return folder
+
+
+def history(folder):
+    return files.read_json(folder.config).get("provenance")
+
+
+def test_other_sources_need_a_flag_and_are_recorded(begun, machine):
+    [first], lines = history(begun), []
+    before = begun.config.read_bytes()
+    machine.update(OTHER)
+    words = rf"{first['sources_sha256'][:12]}.*0123456789ab .*--allow_other_code"
+    with pytest.raises(ValueError, match=f"runs/one was begun by other .*{words}"):
+        enter(begun)
+    assert begun.config.read_bytes() == before
+    enter(begun, allow_other_code=True, log=lines.append)
+    assert len(lines) == 1 and lines[0].startswith("note: ")
+    assert "sources' SHA-256 was" in lines[0]
+    assert history(begun) == [first, machine]
+    enter(begun, log=lines.append)  # It is what the run goes on under now.
+    assert len(lines) == 1 and history(begun) == [first, machine]
+    machine.update(first)
+    with pytest.raises(ValueError, match="0123456789ab .*is now"):
+        enter(begun)
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "python", provenance.KERNELS])
+def test_other_versions_need_it_too(begun, machine, name):
+    [first] = history(begun)
+    machine["versions"] = {**machine["versions"], name: "other"}
+    was = re.escape(repr(first["versions"][name]))
+    message = rf"version of {name} was {was} and is now 'other'.*--allow_other_code"
+    with pytest.raises(ValueError, match=message):
+        enter(begun)
+    enter(begun, allow_other_code=True)
+    assert history(begun) == [first, machine]
+
+
+def test_another_commit_alone_is_nothing(begun, machine):
+    before, lines = begun.config.read_bytes(), []
+    machine["commit"] = "f" * 40
+    enter(begun, log=lines.append)
+    assert begun.config.read_bytes() == before and not lines
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("threads", 99, "the number of threads was .* and is now 99"),
+        ("devices", ["a GPU"], "the list of devices was .* and is now .'a GPU'"),
+        (
+            "switches",
+            {"XLA_FLAGS": "x"},
+            "the set of kernel switches was .*XLA_FLAGS",
+        ),
+        ("processor", {"model": "i9", "features": "0"}, "the processor's model was"),
+    ],
+)
+def test_other_hardware_is_a_note_and_is_recorded(begun, machine, name, value, words):
+    [first], lines = history(begun), []
+    machine["hardware"] = {**machine["hardware"], name: value}
+    enter(begun, log=lines.append)
+    assert re.search(f"^note: .*runs/one goes on, although {words}", lines[-1])
+    assert history(begun) == [first, machine]
+
+
+@pytest.mark.parametrize("versions", [{"tensorflow": "2.21.0"}, None])
+def test_a_run_without_a_digest_is_a_note_and_recorded_from_now(
+    begun, machine, versions
+):
+    machine["versions"] = {**machine["versions"], "tensorflow": "2.21.0"}
+    old = {} if versions is None else {"versions": versions}
+    files.write_json(begun.config, {"format": 1, **CONFIG, **old})
+    lines = []
+    enter(begun, log=lines.append)
+    [note] = lines
+    assert note.startswith("note: ") and "recorded no digest of its sources" in note
+    assert history(begun) == [{"versions": versions or {}}, machine]
+    assert "versions" not in files.read_json(begun.config)
+    enter(begun, log=lines.append)
+    assert len(lines) == 1
+
+
+def test_its_versions_are_compared_all_the_same(begun):
+    old = {"format": 1, **CONFIG, "versions": {"tensorflow": "1.15"}}
+    files.write_json(begun.config, old)
+    with pytest.raises(ValueError, match="version of tensorflow was '1.15' and is now"):
+        enter(begun)
+    assert files.read_json(begun.config) == old
+
+
+def test_where_nothing_is_trained_yet_it_begins_anew(folder, machine):
+    enter(folder)
+    folder.check_inputs({"x": "1"})
+    machine.update(OTHER)
+    enter(folder)
+    assert history(folder) == [machine]
+    folder.check_inputs({"x": "2"})
+    assert files.read_json(folder.config)["inputs"] == {"x": "2"}
+
+
+def test_what_is_finished_stays_valid(begun, machine):
+    files.write_json(begun.result, {})
+    before = begun.config.read_bytes()
+    machine.update(OTHER)
+    enter(begun)
+    assert begun.config.read_bytes() == before
     with pytest.raises(ValueError, match="--epochs"):
-        enter(folder, CONFIG | {"epochs": 4})
+        enter(begun, CONFIG | {"epochs": 4})
+
+
+@pytest.mark.parametrize("damage", [[], {}, "x", [1]])
+def test_a_damaged_provenance_is_named(begun, damage):
+    config = files.read_json(begun.config)
+    files.write_json(begun.config, {**config, "provenance": damage})
+    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+        enter(begun)
+
+
+# What a run takes from outside.
+
+
+def test_other_input_is_an_error_with_both_digests(begun):
+    begun.check_inputs({"the teacher's weights": "a" * 64, "--imports=x.py": "c" * 64})
+    before = begun.config.read_bytes()
+    message = r"began with other input: the teacher's weights had SHA-256 a{12} and now"
+    with pytest.raises(ValueError, match=rf"{message} has b{{12}}\. .*Nothing was"):
+        begun.check_inputs({"the teacher's weights": "b" * 64})
+    begun.check_inputs({"the teacher's weights": "a" * 64})
+    assert begun.config.read_bytes() == before
+    with pytest.raises(ValueError, match="--imports=x.py had"):
+        begun.check_inputs({"--imports=x.py": "d" * 64})
+
+
+def test_what_was_not_recorded_is_a_note(begun):
+    config, lines = files.read_json(begun.config), []
+    begun.check_inputs({"the teacher's weights": "a"}, log=lines.append)
+    [note] = lines
+    assert note.startswith("note: ") and "did not record the teacher's weights" in note
+    begun.check_inputs({"the teacher's weights": "a"}, log=lines.append)
+    assert len(lines) == 1
+    inputs = {"the teacher's weights": "a"}
+    assert files.read_json(begun.config) == {**config, "inputs": inputs}
+
+
+def test_a_new_run_records_without_a_word(folder):
+    enter(folder)
+    lines = []
+    folder.check_inputs({"a": "1"}, log=lines.append)
+    assert not lines
+    assert folder.records() == {"provenance": history(folder), "inputs": {"a": "1"}}
+
+
+def test_the_indices_are_a_line_each(folder):
+    enter(folder)
+    folder.save_indices(np.array([3, 10], np.int64))
+    assert folder.indices.read_text() == "3\n10\n"
+
+
+# Others.
 
 
 def test_waiting_is_not_announced_when_there_is_nobody(folder):

@@ -1,0 +1,28 @@
+"""Digests of what a run takes from outside and its settings do not digest."""
+
+from op_utils import computation, user_code
+
+TEACHER = "the teacher's weights"
+STUDENT = "the student's first weights"
+
+
+def digests(settings, method, teacher, student) -> dict[str, str]:
+    """What -> SHA-256, in the words of errors.
+
+    Files of nets and weights are in the settings by their content. A teacher that was
+    trained before is found by its settings alone, weights from the network by their
+    name, and a user's code by its file's.
+
+    Args:
+        settings: the `options.Options`.
+        method: the distiller.
+        teacher: the net, trained unless the method does it; None if there is none.
+        student: the net, before its training.
+    """
+    found = {f"--imports={name}": user_code.digest(name) for name in settings.imports}
+    # One that learns along begins with fresh weights, which nothing brings.
+    if teacher is not None and not method.trains_teacher:
+        found[TEACHER] = computation.net_digest(teacher)
+    if settings.student_weights == "imagenet":
+        found[STUDENT] = computation.net_digest(student)
+    return found

@@ -1,0 +1,59 @@
+import hashlib
+import types
+
+import pytest
+
+from op_utils import computation, run_inputs, user_code
+from op_utils.options import Options
+from tests.op_utils import tiny
+
+METHOD = types.SimpleNamespace(trains_teacher=False)
+ALONG = types.SimpleNamespace(trains_teacher=True)
+TEACHER, STUDENT = tiny.Linear(0), tiny.Linear(1)
+
+
+def digests(method=METHOD, teacher=TEACHER, **settings):
+    return run_inputs.digests(Options(**settings), method, teacher, STUDENT)
+
+
+def test_the_teacher_s_weights():
+    weights = computation.net_digest(TEACHER)
+    assert digests() == {"the teacher's weights": weights}
+    assert digests(teacher=None) == digests(ALONG) == {}
+
+
+def test_weights_of_the_network_count_and_fresh_ones_do_not():
+    found = digests(teacher=None, student_weights="imagenet")
+    weights = computation.net_digest(STUDENT)
+    assert found == {"the student's first weights": weights}
+    assert digests(teacher=None, student_weights="none") == {}
+
+
+def test_a_user_s_file_counts_by_its_content(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "my_nets.py"
+    path.write_text("A = 1\n")
+    found = digests(teacher=None, imports=("my_nets.py",))
+    digest = "sha256:" + hashlib.sha256(b"A = 1\n").hexdigest()
+    assert found == {"--imports=my_nets.py": digest}
+
+
+@pytest.mark.parametrize("changed", ["__init__.py", "inner/b.py"])
+def test_a_package_counts_with_all_of_its_files(tmp_path, monkeypatch, changed):
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / f"my_package_{changed[:2]}"
+    (package / "inner").mkdir(parents=True)
+    for name in ("__init__.py", "inner/__init__.py", "inner/b.py"):
+        (package / name).touch()
+    before = user_code.digest(package.name)
+    (package / changed).write_text("A = 1\n")
+    assert user_code.digest(package.name) != before
+
+
+def test_a_module_counts_by_its_file_and_a_part_of_python_does_not(
+    tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_module_of_nets.py").write_text("A = 1\n")
+    assert user_code.digest("my_module_of_nets").startswith("sha256:")
+    assert user_code.digest("sys") == ""
