@@ -104,8 +104,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
     rules = {"wait": wait, "allow_other_code": settings.allow_other_code}
     with folder.open(config, defaults=Options().config(), **rules):
         if folder.is_finished:
-            print(f"{role}: {folder.path} is finished, there is nothing to train.")
-            return folder
+            return outcome.confirmed(folder, role, saving.load)
         folder.write_indices(data.indices)
         if is_teacher_first:
             path = train(settings.for_teacher(), role="teacher", wait=True).student

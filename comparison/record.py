@@ -7,7 +7,7 @@ import statistics
 from typing import Any
 
 import distiller
-from op_utils import files, metrics_table, provenance
+from op_utils import files, metrics_table, provenance, run_files
 from op_utils.run_folder import RunFolder
 
 FINISHED, FAILED, MISSING = "finished", "failed", "missing"
@@ -151,7 +151,7 @@ def read(record: Record, reason: str = "") -> Record:
         reason: why the last try failed; "" if it did not.
 
     Raises:
-        ValueError: the folder is damaged.
+        ValueError: the folder is damaged, or holds other files than its run wrote.
     """
     folder = RunFolder(record.folder)
     if not folder.is_finished:
@@ -167,6 +167,7 @@ def read(record: Record, reason: str = "") -> Record:
             f"{folder.result} or {folder.metrics.name} is damaged. Expected what a run "
             f"writes. Received: {type(error).__name__}: {error}."
         ) from error
+    run_files.check(folder.path, result)
     if folder.config.exists():
         digest = files.read_json(folder.config).get("data_sha256")
         found = dataclasses.replace(found, result={**result, "data_sha256": digest})

@@ -16,7 +16,7 @@ def file_digest(path: str) -> str:
         ) from error
 
 
-@functools.lru_cache(maxsize=256)  # A grid asks for each of its cells.
+@functools.lru_cache(maxsize=4096)  # A grid asks for all of its cells.
 def _digest(path: str, *stat: int) -> str:
     with open(path, "rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from op_utils import computation, files, metrics_table, report
+from op_utils import computation, files, metrics_table, report, run_files
 
 
 def measure(trainer, evaluator, sizes: Callable) -> dict[str, dict]:
@@ -25,6 +25,22 @@ def measure(trainer, evaluator, sizes: Callable) -> dict[str, dict]:
         for role, net in nets.items()
         if net is not None
     }
+
+
+def confirmed(folder, role: str, load: Callable):
+    """The folder of a finished run, after a look at what it wrote; tells the user.
+
+    Args:
+        folder: the `run_folder.RunFolder`.
+        role: "teacher" or "student".
+        load: path -> net.
+
+    Raises:
+        ValueError: a file is not the one that the run wrote.
+    """
+    run_files.check_all(folder, load)
+    print(f"{role}: {folder.path} is finished, there is nothing to train.")
+    return folder
 
 
 def save(folder, settings, trainer, entries: Mapping, save_net: Callable) -> None:
@@ -51,6 +67,7 @@ def save(folder, settings, trainer, entries: Mapping, save_net: Callable) -> Non
         "teacher_cache": metrics_table.reads_cache(folder.metrics),
         "settings": settings.config(),
         **folder.records(),
+        "files": run_files.digests(folder.path),
     }
     files.write_json(folder.result, result)
     print(report.table(entries))

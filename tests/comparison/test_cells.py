@@ -8,6 +8,7 @@ import train_w_distill
 from comparison import cells, grid
 from comparison.grid import Grid, Method
 from comparison.record import FAILED, FINISHED, MISSING
+from op_utils import run_files
 from op_utils.options import Options
 from tests.comparison.make import BEST, METRICS, SETTINGS, finish
 
@@ -213,6 +214,7 @@ def test_what_a_run_leaves_out_as_unused_is_no_other_setting(tmp_path):
         ("result.json", {"provenance": [{"hardware": {"devices": "CPU"}}]}),
         ("result.json", {"provenance": [{"versions": {"keras": 3}}]}),
         ("result.json", {"inputs": []}),
+        ("result.json", {"files": ["metrics.csv"]}),
     ],
 )
 def test_each_damage_of_a_run_is_a_failure(file, text, tmp_path):
@@ -225,6 +227,26 @@ def test_each_damage_of_a_run_is_a_failure(file, text, tmp_path):
     record = cell.read()
     assert record.state == FAILED and record.result is None
     assert str(cell.record.folder) in record.reason and "damaged" in record.reason
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "student.keras"])
+def test_another_file_than_the_run_wrote_is_a_failure(name, tmp_path):
+    (cell,) = expand(make("AT"), tmp_path)
+    finish(cell)
+    path = cell.folder.path
+    (path / "student.keras").write_text("a net")
+    result = json.loads((path / "result.json").read_text())
+    result["files"] = run_files.digests(path)
+    (path / "result.json").write_text(json.dumps(result))
+    assert cell.read().state == FINISHED
+    whole = (path / name).read_text()
+    (path / name).write_text(whole.replace("0.125", "0.135").replace("net", "nex"))
+    record = cell.read()
+    assert record.state == FAILED and record.result is None
+    assert f"{path / name} is not what the run wrote" in record.reason
+    (path / name).write_text(whole)
+    (path / "student.keras").unlink()  # as of cells that are passed on
+    assert cell.read().state == FINISHED
 
 
 def test_a_damaged_reason_is_a_failure(tmp_path):

@@ -10,6 +10,7 @@ from distiller import base
 from nets import saving
 from op_utils import computation, files, outcome, provenance, report
 from op_utils.evaluation import Evaluator
+from op_utils.file_digest import file_digest
 from op_utils.metrics_table import MetricsTable
 from op_utils.observer import Moment
 from op_utils.options import Options
@@ -101,6 +102,9 @@ def test_save(evaluator, folder, trains_teacher, capsys):
         "settings": settings.config(),
         "provenance": [provenance.facts()],
         "inputs": {"x": "0"},
+        "files": {
+            name: file_digest(str(folder.path / name)) for name in ("metrics.csv", KEPT)
+        },
     }
     out = capsys.readouterr().out
     assert out.startswith(report.table(entries))

@@ -393,12 +393,6 @@ def test_a_new_run_records_without_a_word(folder):
     assert folder.records() == {"provenance": history(folder), "inputs": {"a": "1"}}
 
 
-def test_the_indices_are_a_line_each(folder):
-    enter(folder)
-    folder.save_indices(np.array([3, 10], np.int64))
-    assert folder.indices.read_text() == "3\n10\n"
-
-
 # Others.
 
 
