@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from absl import flags
 
-from op_utils import command_line, files, metrics_table, report
+from op_utils import command_line, files, metrics_table, report, run_files
 from op_utils.run_folder import RunFolder
 
 flags.DEFINE_string("plot", "", "Where to write the plot; its suffix says the format.")
@@ -19,15 +19,19 @@ def read_results(folders: Mapping[str, RunFolder]) -> dict[str, dict]:
     """The trained net's entry in each run's result.
 
     Raises:
-        ValueError: a run is not finished.
+        ValueError: a run is not finished, or its files are not what it wrote.
     """
+    results = {}
     for name, folder in folders.items():
         if not folder.is_finished:
             raise ValueError(
                 f"{name} is not a finished run. Expected a folder with result.json. "
                 f"Received: {folder.path}."
             )
-    return {n: files.read_json(f.result)["student"] for n, f in folders.items()}
+        result = files.read_json(folder.result)
+        run_files.check(folder.path, result)
+        results[name] = result["student"]
+    return results
 
 
 def plot(folders: Mapping[str, RunFolder], path: os.PathLike) -> None:

@@ -1,6 +1,9 @@
 """Digests of what a run takes from outside and its settings do not digest."""
 
-from op_utils import computation, user_code
+import pathlib
+
+from op_utils import computation, run_files, user_code
+from op_utils.net_options import FILES
 
 TEACHER = "the teacher's weights"
 STUDENT = "the student's first weights"
@@ -18,7 +21,13 @@ def digests(settings, method, teacher, student) -> dict[str, str]:
         method: the distiller.
         teacher: the net, trained unless the method does it; None if there is none.
         student: the net, before its training.
+
+    Raises:
+        ValueError: a file in the folder of a finished run is not what that run wrote.
     """
+    for name in FILES:
+        if settings.is_file(name):
+            run_files.check_given(pathlib.Path(getattr(settings, name)))
     found = {f"--imports={name}": user_code.digest(name) for name in settings.imports}
     # One that learns along begins with fresh weights, which nothing brings.
     if teacher is not None and not method.trains_teacher:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from op_utils import curves
+from op_utils import curves, run_files
 from op_utils.run_folder import RunFolder
 
 
@@ -24,6 +24,16 @@ def test_unfinished_run_is_an_error(tmp_path):
     folders = {"mine": make_run(tmp_path / "a", [0.5], finished=False)}
     with pytest.raises(ValueError, match="mine is not a finished run"):
         curves.read_results(folders)
+
+
+def test_a_table_that_the_run_did_not_write_is_an_error(tmp_path):
+    folder = make_run(tmp_path / "a", [0.5])
+    recorded = {"student": {"top1": 0.5}, "files": run_files.digests(folder.path)}
+    folder.result.write_text(json.dumps(recorded))
+    curves.read_results({"a": folder})
+    folder.metrics.write_text(folder.metrics.read_text().replace("0.5", "0.9"))
+    with pytest.raises(ValueError, match="metrics.csv is not what the run wrote"):
+        curves.read_results({"a": folder})
 
 
 def test_plot_names_runs_with_their_last_accuracy(tmp_path):

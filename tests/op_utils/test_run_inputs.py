@@ -3,7 +3,7 @@ import types
 
 import pytest
 
-from op_utils import computation, run_inputs, user_code
+from op_utils import computation, files, run_files, run_inputs, user_code
 from op_utils.options import Options
 from tests.op_utils import tiny
 
@@ -20,6 +20,22 @@ def test_the_teacher_s_weights():
     weights = computation.net_digest(TEACHER)
     assert digests() == {"the teacher's weights": weights}
     assert digests(teacher=None) == digests(ALONG) == {}
+
+
+@pytest.mark.parametrize("flag", ["teacher_checkpoint", "student"])
+def test_a_given_file_of_a_finished_run_is_what_that_run_wrote(tmp_path, flag):
+    path, record = tmp_path / "student.keras", tmp_path / "result.json"
+    path.write_text("a net")
+    files.write_json(record, {"files": run_files.digests(tmp_path)})
+    digests(**{flag: str(path)})
+    path.write_text("another")
+    with pytest.raises(ValueError, match="student.keras is not what the run wrote"):
+        digests(**{flag: str(path)})
+    for text in ("{}", "[]", "no run's"):  # or a run of before
+        record.write_text(text)
+        digests(**{flag: str(path)})
+    record.unlink()
+    digests(**{flag: str(path)})
 
 
 def test_weights_of_the_network_count_and_fresh_ones_do_not():
