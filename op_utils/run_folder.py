@@ -37,6 +37,7 @@ class RunFolder:
         self.teacher = self.path / "teacher.keras"
         self.result = self.path / "result.json"
         self.checkpoints = Checkpoints(self.path / "checkpoints")
+        self._records: dict = {}  # what config.json is to tell beside the settings
 
     @property
     def is_finished(self) -> bool:
@@ -82,7 +83,7 @@ class RunFolder:
     ):
         """Makes or enters the folder and holds its lock.
 
-        What the run is trained under, see `provenance`, is added to config.json.
+        What a run goes on under, see `provenance`, is recorded by `check_inputs`.
 
         Args:
             config: what decides the run's numbers; must equal an earlier run's.
@@ -149,8 +150,9 @@ class RunFolder:
 
     def _claim(self, config: Mapping, defaults: Mapping, allow_other_code, log):
         config, now = {"format": FORMAT, **config}, provenance.facts()
+        self._records = {"provenance": [now], "inputs": {}}
         if not self.config.exists():
-            files.write_json(self.config, {**config, "provenance": [now]})
+            files.write_json(self.config, {**config, **self._records})
             return
         saved = self.read_config()
         settings = {k: v for k, v in saved.items() if k not in _RECORDS}
@@ -161,21 +163,17 @@ class RunFolder:
                 f"{'; '.join(changed)}. Expected the same command (it resumes). Give "
                 "the old values or another --train_dir. Nothing was changed."
             )
-        if self.is_finished:  # What is finished stays valid after an update.
-            return
-        if self.is_begun:
-            found = self._continued(saved, now, allow_other_code, log)
-        else:  # All that will be trained is trained under what is here now.
-            found = [now]
-            saved.pop("inputs", None)
-        if found != saved.get("provenance"):
-            saved.pop("versions", None)
-            files.write_json(self.config, {**saved, "provenance": found})
+        # What is finished stays valid after an update. Where nothing is trained yet,
+        # all will be trained under what is here now.
+        if self.is_begun and not self.is_finished:
+            self._go_on(saved, now, allow_other_code, log)
 
-    def _continued(self, saved: Mapping, now: dict, allow_other_code, log) -> list:
-        """What the run was trained under, and is from now on."""
+    def _go_on(self, saved: Mapping, now: dict, allow_other_code, log):
+        inputs = saved.get("inputs", {})
         try:
             earlier = provenance.history(saved)
+            if not isinstance(inputs, dict):
+                raise ValueError(f"digests were expected as inputs, not {inputs!r}")
         except ValueError as error:
             raise ValueError(f"{self.config} is damaged: {error}.") from error
         changed = provenance.other_code(earlier[-1], now)
@@ -195,12 +193,16 @@ class RunFolder:
                 f"note: {self.path} was begun by a version that recorded no digest of "
                 "its sources; whether they are the same is not known"
             )
-        return [*earlier, now] if changed or moved or not is_known else earlier
+        if not (changed or moved or not is_known):
+            now = earlier.pop()  # Of another commit alone, the first one stays.
+        self._records = {"provenance": [*earlier, now], "inputs": inputs}
 
     def check_inputs(
         self, found: Mapping[str, str], log: Callable[[str], None] = print
     ) -> None:
-        """Records what the run takes from outside; on resume it must be the same.
+        """Checks what the run takes from outside, and records what it is trained under.
+
+        Both come before the first step. On resume the input must be the same.
 
         Args:
             found: what -> its SHA-256, see `run_inputs.digests`.
@@ -209,8 +211,7 @@ class RunFolder:
         Raises:
             ValueError: a digest is not the one that the run began with.
         """
-        saved = self.read_config()
-        before = saved.get("inputs", {})
+        before = self._records["inputs"]
         changed = [
             f"{name} had SHA-256 {provenance.short(before[name])} and now has "
             f"{provenance.short(digest)}"
@@ -229,8 +230,11 @@ class RunFolder:
                 f"note: {self.path} did not record {', '.join(new)}; whether the run "
                 "began with the same is not known. It is recorded now"
             )
-        if new or "inputs" not in saved:
-            files.write_json(self.config, {**saved, "inputs": {**before, **found}})
+        saved = self.read_config()
+        records = {**self._records, "inputs": {**before, **found}}
+        if records != {name: saved.get(name) for name in records}:
+            saved.pop("versions", None)
+            files.write_json(self.config, {**saved, **records})
 
 
 def differences(before: Mapping, now: Mapping) -> list[str]:

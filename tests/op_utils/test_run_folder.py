@@ -48,6 +48,7 @@ def test_a_new_folder_is_made_with_its_parents(folder):
         "format": 1,
         **CONFIG,
         "provenance": [provenance.facts()],
+        "inputs": {},
     }
     assert not folder.is_finished
     assert folder.checkpoints.directory.parent == folder.path
@@ -238,9 +239,15 @@ def machine(monkeypatch):
 @pytest.fixture
 def begun(folder, machine):
     """A run that has trained something."""
-    enter(folder)
+    go_on(folder)
     (folder.checkpoints.directory / "step-0000000004").mkdir(parents=True)
     return folder
+
+
+def go_on(folder, config=CONFIG, inputs=(), log=print, **arguments):
+    with folder.open(config, log=log, **arguments):
+        if not folder.is_finished:
+            folder.check_inputs(dict(inputs), log)
 
 
 def history(folder):
@@ -253,17 +260,17 @@ def test_other_sources_need_a_flag_and_are_recorded(begun, machine):
     machine.update(OTHER)
     words = rf"{first['sources_sha256'][:12]}.*0123456789ab .*--allow_other_code"
     with pytest.raises(ValueError, match=f"runs/one was begun by other .*{words}"):
-        enter(begun)
+        go_on(begun)
     assert begun.config.read_bytes() == before
-    enter(begun, allow_other_code=True, log=lines.append)
+    go_on(begun, allow_other_code=True, log=lines.append)
     assert len(lines) == 1 and lines[0].startswith("note: ")
     assert "sources' SHA-256 was" in lines[0]
     assert history(begun) == [first, machine]
-    enter(begun, log=lines.append)  # It is what the run goes on under now.
+    go_on(begun, log=lines.append)  # It is what the run goes on under now.
     assert len(lines) == 1 and history(begun) == [first, machine]
     machine.update(first)
     with pytest.raises(ValueError, match="0123456789ab .*is now"):
-        enter(begun)
+        go_on(begun)
 
 
 @pytest.mark.parametrize("name", ["tensorflow", "python", provenance.KERNELS])
@@ -273,15 +280,15 @@ def test_other_versions_need_it_too(begun, machine, name):
     was = re.escape(repr(first["versions"][name]))
     message = rf"version of {name} was {was} and is now 'other'.*--allow_other_code"
     with pytest.raises(ValueError, match=message):
-        enter(begun)
-    enter(begun, allow_other_code=True)
+        go_on(begun)
+    go_on(begun, allow_other_code=True)
     assert history(begun) == [first, machine]
 
 
 def test_another_commit_alone_is_nothing(begun, machine):
     before, lines = begun.config.read_bytes(), []
     machine["commit"] = "f" * 40
-    enter(begun, log=lines.append)
+    go_on(begun, log=lines.append)
     assert begun.config.read_bytes() == before and not lines
 
 
@@ -301,7 +308,7 @@ def test_another_commit_alone_is_nothing(begun, machine):
 def test_other_hardware_is_a_note_and_is_recorded(begun, machine, name, value, words):
     [first], lines = history(begun), []
     machine["hardware"] = {**machine["hardware"], name: value}
-    enter(begun, log=lines.append)
+    go_on(begun, log=lines.append)
     assert re.search(f"^note: .*runs/one goes on, although {words}", lines[-1])
     assert history(begun) == [first, machine]
 
@@ -314,12 +321,12 @@ def test_a_run_without_a_digest_is_a_note_and_recorded_from_now(
     old = {} if versions is None else {"versions": versions}
     files.write_json(begun.config, {"format": 1, **CONFIG, **old})
     lines = []
-    enter(begun, log=lines.append)
+    go_on(begun, log=lines.append)
     [note] = lines
     assert note.startswith("note: ") and "recorded no digest of its sources" in note
     assert history(begun) == [{"versions": versions or {}}, machine]
     assert "versions" not in files.read_json(begun.config)
-    enter(begun, log=lines.append)
+    go_on(begun, log=lines.append)
     assert len(lines) == 1
 
 
@@ -327,17 +334,15 @@ def test_its_versions_are_compared_all_the_same(begun):
     old = {"format": 1, **CONFIG, "versions": {"tensorflow": "1.15"}}
     files.write_json(begun.config, old)
     with pytest.raises(ValueError, match="version of tensorflow was '1.15' and is now"):
-        enter(begun)
+        go_on(begun)
     assert files.read_json(begun.config) == old
 
 
 def test_where_nothing_is_trained_yet_it_begins_anew(folder, machine):
-    enter(folder)
-    folder.check_inputs({"x": "1"})
+    go_on(folder, inputs={"x": "1"})
     machine.update(OTHER)
-    enter(folder)
+    go_on(folder, inputs={"x": "2"})
     assert history(folder) == [machine]
-    folder.check_inputs({"x": "2"})
     assert files.read_json(folder.config)["inputs"] == {"x": "2"}
 
 
@@ -345,50 +350,50 @@ def test_what_is_finished_stays_valid(begun, machine):
     files.write_json(begun.result, {})
     before = begun.config.read_bytes()
     machine.update(OTHER)
-    enter(begun)
+    go_on(begun)
     assert begun.config.read_bytes() == before
     with pytest.raises(ValueError, match="--epochs"):
-        enter(begun, CONFIG | {"epochs": 4})
+        go_on(begun, CONFIG | {"epochs": 4})
 
 
-@pytest.mark.parametrize("damage", [[], {}, "x", [1]])
-def test_a_damaged_provenance_is_named(begun, damage):
+@pytest.mark.parametrize("name", ["provenance", "inputs"])
+@pytest.mark.parametrize("damage", [[], 1, "x", [1]])
+def test_a_damaged_record_is_named(begun, name, damage):
     config = files.read_json(begun.config)
-    files.write_json(begun.config, {**config, "provenance": damage})
+    files.write_json(begun.config, {**config, name: damage})
     with pytest.raises(ValueError, match=r"config\.json is damaged"):
-        enter(begun)
+        go_on(begun)
 
 
 # What a run takes from outside.
 
 
-def test_other_input_is_an_error_with_both_digests(begun):
-    begun.check_inputs({"the teacher's weights": "a" * 64, "--imports=x.py": "c" * 64})
+def test_other_input_is_an_error_with_both_digests(begun, machine):
+    go_on(begun, inputs={"the teacher's weights": "a" * 64, "--imports=x.py": "c" * 64})
     before = begun.config.read_bytes()
     message = r"began with other input: the teacher's weights had SHA-256 a{12} and now"
+    machine.update(OTHER)  # Nor is that recorded where nothing is trained under it.
     with pytest.raises(ValueError, match=rf"{message} has b{{12}}\. .*Nothing was"):
-        begun.check_inputs({"the teacher's weights": "b" * 64})
-    begun.check_inputs({"the teacher's weights": "a" * 64})
-    assert begun.config.read_bytes() == before
+        go_on(begun, inputs={"the teacher's weights": "b" * 64}, allow_other_code=True)
     with pytest.raises(ValueError, match="--imports=x.py had"):
-        begun.check_inputs({"--imports=x.py": "d" * 64})
+        go_on(begun, inputs={"--imports=x.py": "d" * 64}, allow_other_code=True)
+    assert begun.config.read_bytes() == before
 
 
 def test_what_was_not_recorded_is_a_note(begun):
     config, lines = files.read_json(begun.config), []
-    begun.check_inputs({"the teacher's weights": "a"}, log=lines.append)
+    go_on(begun, inputs={"the teacher's weights": "a"}, log=lines.append)
     [note] = lines
     assert note.startswith("note: ") and "did not record the teacher's weights" in note
-    begun.check_inputs({"the teacher's weights": "a"}, log=lines.append)
+    go_on(begun, inputs={"the teacher's weights": "a"}, log=lines.append)
     assert len(lines) == 1
     inputs = {"the teacher's weights": "a"}
     assert files.read_json(begun.config) == {**config, "inputs": inputs}
 
 
 def test_a_new_run_records_without_a_word(folder):
-    enter(folder)
     lines = []
-    folder.check_inputs({"a": "1"}, log=lines.append)
+    go_on(folder, inputs={"a": "1"}, log=lines.append)
     assert not lines
     assert folder.records() == {"provenance": history(folder), "inputs": {"a": "1"}}
 
