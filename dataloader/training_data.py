@@ -24,7 +24,7 @@ class TrainingData:
         validation: held out before the fraction is taken, or published; may be
             empty.
         augmentation: what is done to training images.
-        seed: of the cut, the order and the augmentation.
+        seed: of the fraction, the order and the augmentation.
         batch_size: images a step.
     """
 
@@ -95,6 +95,7 @@ def prepare(
     fraction: float = 1.0,
     validation: float = 0.0,
     seed: int = 0,
+    validation_seed: int | None = None,
     pad_mode: str = "zero",
     period: int | None = None,
     image_size: int = 0,
@@ -117,6 +118,7 @@ def prepare(
         validation: share of the training data to hold out. 0 takes the published
             validation split where there is one; a share takes its place.
         seed: of the cut, the order and the augmentation.
+        validation_seed: of the validation split; None takes `seed`.
         pad_mode: see `augmentation.Augmentation`.
         period: see `augmentation.Augmentation`.
         image_size: see `registry.load`.
@@ -140,8 +142,10 @@ def prepare(
         merge_valid=merge_valid,
         skip_bad_images=skip_bad_images,
     )
-    kept, held_out = subset.split_validation(dataset.train.labels, validation, seed)
-    chosen = subset.balanced_subset(dataset.train.labels[kept], fraction, seed)
+    labels, split_seed = dataset.train.labels, validation_seed
+    split_seed = seed if split_seed is None else split_seed
+    kept, held_out = subset.split_validation(labels, validation, split_seed)
+    chosen = subset.balanced_subset(labels[kept], fraction, seed)
     indices = kept[chosen]
     if not 1 <= batch_size <= len(indices):
         raise ValueError(

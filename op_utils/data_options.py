@@ -42,6 +42,12 @@ class DataOptions:
     data_seed: int = option(
         0, "Seed of split, fraction, order and augmentation.", check=SEED
     )
+    validation_seed: int | None = option(
+        None,
+        "Seed of the split that --validation holds out. Default: --data_seed; in a "
+        "grid, 0 where its teacher must not have seen the images.",
+        check=SEED,
+    )
     augmentation_period: int = option(
         0, "Augmentation repeats after so many epochs; 0: never.", check=PERIOD
     )
@@ -89,6 +95,17 @@ class DataOptions:
     def reads_folder(self) -> bool:
         """Whether the data are class folders."""
         return self.dataset.startswith("folder:")
+
+    @property
+    def split_seed(self) -> int | None:
+        """What cuts the validation split; None if none is cut."""
+        if not self.validation:
+            return None
+        return self.data_seed if self.validation_seed is None else self.validation_seed
+
+    def validation_seed_for(self, data_seed: int) -> int | None:
+        """The --validation_seed that cuts the same split beside this data seed."""
+        return None if self.split_seed == data_seed else self.split_seed
 
     def check_labels_of(self, method) -> None:
         """Raises ValueError if the method needs one label an image, but there are two.

@@ -8,7 +8,12 @@ from op_utils.option import COUNT, SEED, option
 SCALINGS = ("", "pixels", "unit", "normalised", "tf", "torch", "caffe")
 FRESH = ("", "none")  # of *_weights: there are none
 FILES = ("teacher_checkpoint", "teacher_weights", "student", "student_weights")
-ONLY_WITH_TEACHER = ("teacher_epochs", "teacher_seed", "teacher_dir")
+ONLY_WITH_TEACHER = (
+    "teacher_epochs",
+    "teacher_seed",
+    "teacher_data_seed",
+    "teacher_dir",
+)
 TEACHER_MODEL = ("teacher_taps", "teacher_scaling", "teacher_weights")
 
 
@@ -35,6 +40,12 @@ class NetOptions:
     )
     teacher_epochs: int = option(60, "Epochs of the teacher's training.", check=COUNT)
     teacher_seed: int = option(0, "Seed of the teacher's training.", check=SEED)
+    teacher_data_seed: int | None = option(
+        None,
+        "Data seed of the teacher's training; it never sees the student's validation "
+        "split. Default: --data_seed; in a grid without one, 0.",
+        check=SEED,
+    )
     teacher_dir: str = option(
         "runs/teachers",
         "Where teachers are trained, and found again; runs may share it.",

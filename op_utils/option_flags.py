@@ -46,6 +46,7 @@ def define(only: tuple[str, ...] | None = None) -> None:
     define = {
         str: flags.DEFINE_string,
         int: flags.DEFINE_integer,
+        int | None: flags.DEFINE_integer,
         float: flags.DEFINE_float,
         float | None: flags.DEFINE_float,
         bool: flags.DEFINE_bool,
@@ -172,6 +173,8 @@ def print_notes(options: Options, phases: Sequence, augmentation) -> None:
         note(ONLY_WITH_CACHE, "--teacher_cache=false")
     if not any(phase.length == "init" for phase in phases):
         note(ONLY_WITH_INIT, f"--distiller={options.distiller}: it has one phase")
+    if not options.validation:
+        note(("validation_seed",), "--validation=0")
     if options.schedule != "step":
         note(("decay_points", "decay_rate"), f"--schedule={options.schedule}")
     if not options.momentum:

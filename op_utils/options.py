@@ -126,6 +126,10 @@ class Options(NetOptions, DataOptions, CacheOptions):
             values |= _defaults("merge_valid")
         if not self.randaugment:
             values |= _defaults("randaugment_magnitude")
+        # Said in another way, a run stays the same.
+        values["validation_seed"] = self.validation_seed_for(self.data_seed)
+        if self.teacher_data_seed == self.data_seed:
+            values |= _defaults("teacher_data_seed")
         if not self.teacher_cache:
             values |= _defaults("teacher_cache_precision")
         elif self.teacher_cache_precision != "float32":  # Then what is kept counts.
@@ -152,6 +156,7 @@ class Options(NetOptions, DataOptions, CacheOptions):
             "fraction": self.data_fraction,
             "validation": self.validation,
             "seed": self.data_seed,
+            "validation_seed": self.split_seed,
             "pad_mode": self.pad_mode,
             "period": self.augmentation_period or None,
             "image_size": self.image_size,
@@ -275,7 +280,14 @@ class Options(NetOptions, DataOptions, CacheOptions):
             )
 
     def for_teacher(self) -> "Options":
-        """The settings of the teacher's own training, whatever the student's are."""
+        """The settings of the teacher's own training, whatever the student's are.
+
+        Its validation split is the student's, whatever else of the data is drawn
+        otherwise: it must not have learned what the student is chosen by.
+        """
+        data_seed = self.teacher_data_seed
+        if data_seed is None:
+            data_seed = self.data_seed
         options = dataclasses.replace(
             self.without_teacher(),
             student=self.teacher,
@@ -284,6 +296,8 @@ class Options(NetOptions, DataOptions, CacheOptions):
             student_weights="",
             epochs=self.teacher_epochs,
             seed=self.teacher_seed,
+            data_seed=data_seed,
+            validation_seed=self.validation_seed_for(data_seed),
             warmup_epochs=min(self.warmup_epochs, self.teacher_epochs / 2),
             data_fraction=1.0,
             distiller="none",

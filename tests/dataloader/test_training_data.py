@@ -18,6 +18,23 @@ def test_validation_is_cut_before_the_fraction():
     np.testing.assert_array_equal(part.train.labels, published.labels[part.indices])
 
 
+def test_the_validation_split_has_a_seed_of_its_own():
+    default, other = prepare(validation=0.2, seed=3), prepare(validation=0.2, seed=4)
+    held = prepare(validation=0.2, fraction=0.5, seed=4, validation_seed=3)
+    np.testing.assert_array_equal(held.validation.images, default.validation.images)
+    assert not np.array_equal(other.validation.images, default.validation.images)
+    assert set(held.indices) < set(default.indices)
+    # What else the seed decides is its own's.
+    orders = [
+        next(iter(data.batches(0, 1, 0)))["index"].numpy() for data in (other, default)
+    ]
+    own = prepare(validation=0.2, seed=4, validation_seed=3)
+    np.testing.assert_array_equal(
+        next(iter(own.batches(0, 1, 0)))["index"].numpy(), orders[0]
+    )
+    assert (orders[0] != orders[1]).any()
+
+
 def test_split_names():
     assert list(prepare().splits) == ["test"]
     assert list(prepare(validation=0.1).splits) == ["validation", "test"]

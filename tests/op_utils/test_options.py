@@ -25,6 +25,7 @@ RANGES = {
     "data_fraction": ((1e-9, 0.5, 1.0), (0.0, -0.1, 1.01, NAN, INF)),
     "validation": ((0.0, 0.1, 0.999), (-0.1, 1.0, NAN, INF)),
     "data_seed": ((0, 2**31 - 1), (-1, 2**31)),
+    "validation_seed": ((None, 0, 2**31 - 1), (-1, 2**31)),
     "augmentation_period": ((0, 7), (-1,)),
     "pad_mode": (("zero", "reflect"), ("", "Zero", "same")),
     "image_size": ((0, 224), (-1,)),
@@ -38,6 +39,7 @@ RANGES = {
     "cutmix": ((0.0, 0.2, 8.0), (-0.1, NAN, INF)),
     "teacher_epochs": ((1, 300), (0, -1)),
     "teacher_seed": ((0, 2**31 - 1), (-1, 2**31)),
+    "teacher_data_seed": ((None, 0, 2**31 - 1), (-1, 2**31)),
     "task_weight": ((None, 0.0, 2.5), (-0.1, NAN, INF)),
     "epochs": ((1, 300), (0, -1)),
     "init_epochs": ((1, 300), (0, -1)),
@@ -132,6 +134,7 @@ UNUSED_UNLESS = {
     "decay_rate": {"schedule": "step"},
     "merge_valid": {"dataset": "folder:cinic"},
     "randaugment_magnitude": {"randaugment": 1},
+    "validation_seed": {"validation": 0.1},
     "teacher_cache_precision": {"teacher_cache": True},
 }
 
@@ -153,6 +156,9 @@ def test_options_that_decide_something_change_the_folder(name):
         ({"image_size": 32}, {"pad_mode": "reflect"}),
         ({"dataset": "cifar10"}, {"merge_valid": True}),
         ({"randaugment": 0}, {"randaugment_magnitude": 3.0}),
+        ({"validation": 0.0}, {"validation_seed": 3}),
+        ({"validation": 0.1, "data_seed": 3}, {"validation_seed": 3}),
+        ({"data_seed": 3}, {"teacher_data_seed": 3}),
         ({"teacher_cache": False}, {"teacher_cache_precision": "float16"}),
     ],
 )
@@ -337,7 +343,8 @@ def test_the_teachers_training():
     assert default.startswith("runs/teachers/digits-resnet20-none-")
     shared = OTHERS.keys() - set(STUDENTS_OWN)
     shared -= {"teacher", "teacher_epochs", "teacher_seed", "teacher_taps"}
-    shared -= OF_TRAINED_TEACHERS
+    shared -= OF_TRAINED_TEACHERS | {"data_seed", "teacher_data_seed"}
+    assert teacher.data_seed == OTHERS["teacher_data_seed"]
     assert teacher.student_taps == OTHERS["teacher_taps"]
     for name in shared:
         assert getattr(teacher, name) == OTHERS[name], name
@@ -370,6 +377,22 @@ def test_a_teacher_trained_as_a_student_is_the_same_run():
     assert typed.config() == teacher.config()
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"data_seed": 3}, (3, None)),
+        ({"data_seed": 3, "teacher_data_seed": 0}, (0, 3)),
+        ({"data_seed": 3, "validation_seed": 0}, (3, 0)),
+        ({"data_seed": 3, "teacher_data_seed": 0, "validation_seed": 0}, (0, None)),
+    ],
+)
+def test_the_teacher_holds_out_what_the_student_holds_out(given, expected):
+    settings = Options(validation=0.1, **given)
+    teacher = settings.for_teacher()
+    assert (teacher.data_seed, teacher.validation_seed) == expected
+    assert teacher.data()["validation_seed"] == settings.data()["validation_seed"]
+
+
 def test_a_short_teacher_has_a_shorter_warmup():
     settings = Options(warmup_epochs=10, teacher_epochs=4)
     assert settings.for_teacher().warmup_epochs == 2
@@ -389,6 +412,7 @@ def test_data(empty):
         "fraction": settings.data_fraction,
         "validation": settings.validation,
         "seed": settings.data_seed,
+        "validation_seed": None if empty else 4,
         "pad_mode": settings.pad_mode,
         "period": None if empty else 4,
         "image_size": 0 if empty else 48,
