@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 import distiller
-from comparison import idle_axes
+from comparison import block_seeds, idle_axes
 from comparison import record as record_lib
 from comparison.grid import Grid, Method
 from comparison.record import FAILED, Record
@@ -76,7 +76,7 @@ def expand(
         grid: what is compared.
         settings: of all runs, but for what the grid says.
         given_names: options that were set by hand; a method's flag file does not
-            change them.
+            change them. What it says of the seeds never counts.
         canonical: settings -> the same with one spelling of every name; ValueError if
             there can be no such run.
         output: folder of the grid.
@@ -84,10 +84,11 @@ def expand(
     Raises:
         ValueError: two methods, or two values of an axis, give one run.
     """
-    cells = {}
+    cells, seeds = {}, block_seeds.read(grid.pairs, settings, given_names)
     for method, pair, fraction, seed, varied in grid.cells():
         own = {k: v for k, v in method.settings.items() if k not in given_names}
-        own |= {"data_fraction": fraction, "seed": seed, "distiller": method.name}
+        own |= {"data_fraction": fraction, "seed": seed, **seeds.of(seed)}
+        own["distiller"] = method.name
         hparams = dict(text.split("=", 1) for text in method.settings.get("hparam", ()))
         for _, _, options, changed in varied:
             own |= options
@@ -113,12 +114,30 @@ def notes(cells: Sequence[Cell]) -> list[str]:
         if cell.teacher:
             place = f"{cell.record.teacher} on {cell.record.dataset}"
             folders.setdefault(place, set()).add(cell.teacher)
-    return [
+    found = [
         f"note: what is varied is varied of the teacher's training, too: several "
         f"{place} are trained. To hold it, train it first and name its .keras file"
         for place, own in folders.items()
         if len(own) > 1
     ]
+    if any(map(_has_run_of_data_seed_0, cells)):
+        found.append(
+            "note: the folder has runs of these seeds with data seed 0, as earlier "
+            "versions made them for all; --data_seed=0 takes those"
+        )
+    return found
+
+
+def _has_run_of_data_seed_0(cell: Cell) -> bool:
+    """Whether only another rule for the seeds keeps a finished run from being found."""
+    if cell.settings is None or not cell.settings.data_seed:
+        return False
+    if cell.folder.is_finished:
+        return False
+    fixed = dict(dict.fromkeys(block_seeds.NAMES), data_seed=0)
+    before = dataclasses.replace(cell.settings, **fixed)
+    parent = str(cell.record.folder.parent)
+    return RunFolder(before.default_train_dir(parent)).is_finished
 
 
 def check_any(cells: Sequence[Cell]) -> None:

@@ -96,7 +96,7 @@ class Grid:
         methods: the rows.
         pairs: (teacher, student), nets or `.keras` files.
         fractions: of the training data.
-        seeds: of the student.
+        seeds: of the blocks, see `block_seeds`.
         axes: what else is varied; a method that lacks it has one cell all the same.
     """
 

@@ -5,7 +5,7 @@ import sys
 
 from absl import flags
 
-from comparison import grid, search
+from comparison import block_seeds, grid, search
 from nets import given
 from op_utils import option_flags
 from op_utils.file_digest import file_digest
@@ -33,7 +33,12 @@ def define() -> None:
         "pairs", [], "TEACHER:STUDENT,...; default: --teacher and --student."
     )
     flags.DEFINE_list("fractions", [], "Shares of the training data.")
-    flags.DEFINE_list("seeds", [], "Seeds of the students.")
+    flags.DEFINE_list(
+        "seeds",
+        [],
+        "Blocks: the seed of a student is its data seed, too, unless --data_seed is "
+        "given.",
+    )
     flags.DEFINE_multi_string(
         "vary",
         [],
@@ -84,6 +89,9 @@ def read(settings) -> grid.Grid:
     )
     _check_sides(found, settings)
     _note_sides_of_files(found)
+    seeds = block_seeds.read(pairs, settings, names)
+    if note := block_seeds.note(seeds, settings, names):
+        print(note)
     return found
 
 
@@ -107,7 +115,7 @@ def _check_modes() -> None:
 def _note_sides_of_files(found: grid.Grid) -> None:
     """Tells what has no effect in the methods' flag files."""
     names = {name for method in found.methods for name in method.settings}
-    names = sorted(names & {*_EITHER, "train_dir"})
+    names = sorted(names & {*_EITHER, "train_dir", *block_seeds.NAMES})
     if names:
         print(
             "note: in flag files of methods, the grid's sides have no effect "

@@ -249,7 +249,8 @@ class Options(NetOptions, DataOptions, CacheOptions):
         """
         options = self._with_teacher_of(method)
         unused = () if method.has_init_phase else ONLY_WITH_INIT
-        return dataclasses.replace(options, **_defaults(*unused))
+        split = {"validation_seed": self.validation_seed_for(self.data_seed)}
+        return dataclasses.replace(options, **split, **_defaults(*unused))
 
     def _with_teacher_of(self, method) -> "Options":
         if not method.uses_teacher:

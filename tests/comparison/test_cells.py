@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import pathlib
@@ -31,8 +32,10 @@ def test_a_cell_is_the_run_that_the_same_flags_give(tmp_path):
     settings = Options(epochs=3)
     (cell,) = expand(make("kd", seeds=(4,), fractions=(0.5,)), tmp_path, settings)
     expected = train_w_distill.canonical(
-        Options(epochs=3, distiller="ST", seed=4, data_fraction=0.5)
+        Options(epochs=3, distiller="ST", data_fraction=0.5)
     )
+    block = {"seed": 4, "data_seed": 4, "teacher_data_seed": 0}
+    expected = dataclasses.replace(expected, **block)
     assert cell.settings.config() == expected.config()
     folder = expected.default_train_dir(str(tmp_path / "cells"))
     assert str(cell.record.folder) == cell.settings.train_dir == folder
