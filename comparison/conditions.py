@@ -1,8 +1,9 @@
 """Whether the cells that are compared were trained under equal conditions."""
 
+import functools
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from comparison.record import Record
@@ -14,6 +15,11 @@ from op_utils.options import ONLY_WITH_INIT
 _PLACE = ("dataset", "data_fraction", "student", "teacher", "seed")
 OF_METHOD = ("distiller", "hparam", "task_weight", *ONLY_WITH_INIT)
 UNKNOWN = "not recorded"
+# Seeds that a block decides, see `block_seeds`.
+_OF_BLOCK = ("data_seed", "validation_seed", "teacher_data_seed")
+# Where one of these is varied, the updates differ by design.
+_DECIDES_UPDATES = ("epochs", "batch_size", "validation", "merge_valid")
+UPDATES = "updates in total"
 # Says nothing about who has no teacher, or one that learns along.
 OF_TEACHER = "teacher_"
 
@@ -23,17 +29,21 @@ def settings(records: Sequence[Record]) -> dict[str, dict[str, tuple[str, ...]]]
 
     Of finished cells. Left out is what differs by design: the place in the grid, what
     the grid varies, and the method's own settings. Who evaluates more epochs has more
-    to choose the best from, so that their number is a condition, too.
+    to choose the best from, and who has an initialising phase may train longer, so that
+    those numbers are conditions, too. Seeds of the data are equal in each block.
     """
     found: dict[str, dict[str, dict[str, None]]] = {}
-    values_of = [_of(record) for record in records]
-    if any(provenance.SOURCES_NAME in values for values in values_of):
-        for values in filter(None, values_of):  # The others may be of any sources.
-            values.setdefault(provenance.SOURCES_NAME, UNKNOWN)
-    for record, values in zip(records, values_of, strict=True):
+    own = [(record, _of(record)) for record in records]
+    if any(provenance.SOURCES_NAME in values for _, values in own):
+        for _, values in own:
+            if values:  # The others may be of any sources.
+                values.setdefault(provenance.SOURCES_NAME, UNKNOWN)
+    places = _places(own)
+    for record, values in own:
         for name, value in values.items():
             text = json.dumps(value, sort_keys=True, ensure_ascii=False)
-            labels = found.setdefault(name, {}).setdefault(text, {})
+            place = places[name](record) if name in places else name
+            labels = found.setdefault(place, {}).setdefault(text, {})
             labels[record.label] = None
     return {
         name: {value: tuple(labels) for value, labels in values.items()}
@@ -47,17 +57,48 @@ def unequal(records: Sequence[Record]) -> dict[str, dict[str, tuple[str, ...]]]:
     return {name: values for name, values in found if len(values) > 1}
 
 
+def _places(own: Sequence[tuple[Record, dict]]) -> dict[str, Callable[[Record], str]]:
+    """What is to be equal among some of the records only -> its name for a record."""
+    found = {}
+    for name in _OF_BLOCK:
+        if len({values[name] for _, values in own if name in values}) > 1:
+            found[name] = functools.partial(_in_block, name)
+    if len({record.fraction for record, values in own if UPDATES in values}) > 1:
+        found[UPDATES] = _updates_with
+    return found
+
+
+def _in_block(name: str, record: Record) -> str:
+    return f"{name} with seed {record.seed}"
+
+
+def _updates_with(record: Record) -> str:
+    return f"{UPDATES} on {100 * record.fraction:g} %"
+
+
+def _seeds(record: Record) -> dict[str, int]:
+    """The data's seeds that counted; none where a row is what the grid varies of it."""
+    if record.varied_names & {*_OF_BLOCK}:
+        return {}
+    values = record.data_seed, record.split_seed, record.teacher_data_seed
+    pairs = zip(_OF_BLOCK, values, strict=True)
+    return {name: value for name, value in pairs if value is not None}
+
+
 def _of(record: Record) -> dict[str, Any]:
     if not record.result:
         return {}
     given = record.result["settings"]
     varied = record.varied_names
-    left_out = {*_PLACE, *OF_METHOD, *varied}
+    left_out = {*_PLACE, *OF_METHOD, *varied, *_OF_BLOCK}
     found = {name: value for name, value in given.items() if name not in left_out}
     if not record.has_fixed_teacher:
         found = {n: v for n, v in found.items() if not n.startswith(OF_TEACHER)}
     elif given.get("teacher_checkpoint"):  # How it was trained is not known here.
         found = {n: v for n, v in found.items() if n not in ONLY_WITH_TEACHER}
+    found |= _seeds(record)
+    if record.rows and not varied & {*_DECIDES_UPDATES}:
+        found[UPDATES] = int(record.rows[-1]["step"])
     found["evaluated epochs"] = sum("test_accuracy" in row for row in record.rows)
     if "data_sha256" in record.result:
         found["data (SHA-256)"] = record.result["data_sha256"]

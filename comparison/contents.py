@@ -9,6 +9,7 @@ from comparison import (
     heat_map,
     plots,
     published_table,
+    replication,
     summary,
     tables,
 )
@@ -34,6 +35,7 @@ def blocks(
     found: list[Block] = [Heading(1, title), Paragraph(_overview(records))]
     if command:
         found.append(Code(command))
+    found += map(Paragraph, replication.sentences(records))
     found += _unequal(pairs)
     for pair in pairs:
         found += _pair(pair, published, searched)

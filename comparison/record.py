@@ -108,6 +108,31 @@ class Record:
         return int(self.rows[0]["step"]) * self.result["settings"]["batch_size"]
 
     @property
+    def data_seed(self) -> int | None:
+        """Of the finished run's subset, order and augmentation; None: unknown."""
+        return self._setting("data_seed")
+
+    @property
+    def split_seed(self) -> int | None:
+        """What cut the finished run's validation split; None: it cut none."""
+        if not self._setting("validation"):
+            return None
+        found = self._setting("validation_seed")
+        return self.data_seed if found is None else found
+
+    @property
+    def teacher_data_seed(self) -> int | None:
+        """Of the data of a teacher that was trained for the finished run."""
+        is_trained = self.has_fixed_teacher and self._setting("teacher")
+        if not is_trained:
+            return None
+        found = self._setting("teacher_data_seed")
+        return self.data_seed if found is None else found
+
+    def _setting(self, name: str):
+        return self.result["settings"].get(name) if self.result else None
+
+    @property
     def has_fixed_teacher(self) -> bool:
         """Whether a teacher that was trained before taught the finished run."""
         if not self.result or "teacher" not in self.result:

@@ -36,10 +36,65 @@ def test_other_versions_another_teacher_and_more_evaluations_are_seen():
         record("CC", epochs=4),
     ]
     assert list(conditions.unequal(cells)) == [
+        "updates in total on 100 %",
         "evaluated epochs",
         "version of tensorflow",
         "teacher_checkpoint",
     ]
+
+
+def test_who_trains_longer_is_seen():
+    """A phase before the last one, whatever is said of --epochs."""
+    cells = [*CELLS[::2], record("FitNet", epochs=4), record("AT", epochs=3)]
+    found = conditions.unequal(cells)
+    assert found["updates in total"] == {"30": ("none", "DML", "AT"), "40": ("FitNet",)}
+    varied = record("AT", varied=(("epochs", "4"),), epochs=4)
+    assert conditions.UPDATES not in conditions.unequal([*CELLS[::2], varied])
+
+
+def test_updates_are_compared_where_the_data_are_as_many():
+    part = record("AT", fraction=0.1)
+    rows = tuple({**row, "step": str(i)} for i, row in enumerate(part.rows, 1))
+    part = dataclasses.replace(part, rows=rows)
+    cells = [record("none"), record("AT"), part]
+    assert conditions.unequal(cells) == {}
+    assert conditions.settings(cells)["updates in total on 10 %"] == {"3": ("AT",)}
+    found = conditions.unequal([*cells, record("AB", fraction=0.1)])
+    assert list(found) == ["updates in total on 10 %"]
+
+
+def blocks(method, data_seeds, **settings):
+    return [
+        record(method, seed=seed, settings={"data_seed": data_seed, **settings})
+        for seed, data_seed in enumerate(data_seeds)
+    ]
+
+
+def test_data_seeds_that_are_the_blocks_are_equal():
+    assert conditions.unequal(blocks("none", [0, 1]) + blocks("AT", [0, 1])) == {}
+    fixed = blocks("none", [0, 0]) + blocks("AT", [0, 0])
+    assert conditions.unequal(fixed) == {}
+    assert conditions.settings(fixed)["data_seed"] == {"0": ("none", "AT")}
+
+
+def test_a_block_with_two_draws_is_seen():
+    cells = blocks("none", [0, 1]) + blocks("AT", [0, 0])
+    assert conditions.unequal(cells) == {
+        "data_seed with seed 1": {"1": ("none",), "0": ("AT",)}
+    }
+    rows = [
+        dataclasses.replace(record, varied=(("data_seed", "0"),)) for record in cells
+    ]
+    assert conditions.unequal(rows) == {}
+
+
+def test_other_images_held_out_are_seen():
+    """However it is said: without one, the data seed cuts the split."""
+    held = {"validation": 0.1, "validation_seed": 0}
+    cells = blocks("none", [0, 1], **held) + blocks("AT", [0, 1], validation=0.1)
+    assert conditions.unequal(cells) == {
+        "validation_seed with seed 1": {"0": ("none",), "1": ("AT",)}
+    }
 
 
 def with_teacher(cell, digest):
