@@ -79,10 +79,7 @@ class PhaseRun:
 
         with forward_count.counted(self._nets(), self.recipe.batch_size) as counts:
             traced = one_step.get_concrete_function(iterator.element_spec)
-        terms = set(traced.structured_outputs) - {"loss/task", "loss/penalty"}
-        if not any(name.startswith("loss/") for name in terms):
-            counts |= dict.fromkeys(counts.keys() & {"teacher"}, 0.0)  # is left out
-        self.forward_passes = counts
+        self.forward_passes = counts.executed()
         self.reads_cache = kept_output.KEY in iterator.element_spec
         # The loss scaler skips a step whose gradient overflows, and adapts.
         may_overflow = ("gradient_norm",) if self.recipe.scale_loss else ()

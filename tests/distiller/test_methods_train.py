@@ -134,13 +134,17 @@ def saved(path) -> dict[str, np.ndarray]:
 
 
 class Starts(Observer):
-    """Keeps the student's weights at the start of each phase."""
+    """Keeps the student's weights at the start of each phase, and what it asked."""
 
     def __init__(self):
-        self.student, self.weights = None, []
+        self.student, self.weights, self.passes = None, [], {}
 
     def phase_started(self, moment):
         self.weights.append(values(self.student))
+
+    def epoch_finished(self, moment, row):
+        names = "student_forward_passes", "teacher_forward_passes"
+        self.passes[moment.phase] = tuple(row[n] for n in names if n in row)
 
 
 def values(net) -> list[np.ndarray]:
@@ -171,11 +175,13 @@ class Whole:
         trainer: after the training.
         moves_student: for each phase, whether it changed the student's weights.
         moves_teacher: whether the training changed the teacher's; None without one.
+        passes: for each phase, the student's and the teacher's for an image.
     """
 
     trainer: Trainer
     moves_student: list[bool]
     moves_teacher: bool | None
+    passes: list[tuple[float, ...]]
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +200,7 @@ def whole(tmp_path_factory):
             trainer,
             [differ(*pair) for pair in itertools.pairwise(weights)],
             None if teacher is None else differ(before, teacher.get_weights()),
+            list(starts.passes.values()),
         )
 
     return run
@@ -282,6 +289,24 @@ def has_no_state(trainer) -> bool:
     """Whether a restart has nothing to restore but the student and its optimizer."""
     trains_teacher = any(phase.trains_teacher for phase in trainer.phases)
     return not trainer.method.variables and not trains_teacher
+
+
+PASSES = {
+    "none": [(1,)],
+    "Soft_logits": [(1, 1)],
+    "DML": [(1, 1)],
+    "FitNet": [(1, 1), (1, 1)],
+    "AB": [(1, 1), (1, 0)],
+    "FSP": [(1, 1), (1, 0)],
+    "FT": [(0, 1), (1, 1)],
+    "MHGD": [(0, 1), (1, 1)],
+    "MLKD": [(4, 4)],
+}
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_forward_passes_are_those_that_are_run(name, whole):
+    assert whole((name, ()), True).passes == PASSES[name]
 
 
 def test_bss_finds_images_to_attack(whole):
