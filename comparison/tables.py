@@ -1,5 +1,6 @@
 """The report's tables as texts."""
 
+import statistics
 from collections.abc import Sequence
 
 from comparison import summary
@@ -21,12 +22,13 @@ ACCURACY_NOTE = (
     f"differences, allow neither. {MISSING} is a number that is missing."
 )
 COST_NOTE = (
-    "Epochs are those of all phases; forward passes are per training image; seconds "
-    "are of training alone, without evaluation, and depend on the machine and on what "
-    "else it did, also relative to those of the student alone; the last column is all "
-    'that the method was given. "+ cache": outputs of the teacher were taken from the '
-    "teacher cache. What filled it is not in the seconds, so that they compare only "
-    "with those of rows that took theirs from it, too."
+    "Epochs are those of all phases; passes are forward passes that were run for each "
+    "training image, the mean over epochs and seeds; seconds are of training alone, "
+    "without evaluation, and depend on the machine and on what else it did, also "
+    "relative to those of the student alone; the last column is all that the method "
+    "was given. What a row took from the teacher cache, the teacher did not compute "
+    "again. What filled the cache is not in the seconds, so that they compare only "
+    "with those of rows that took as much from it."
 )
 
 
@@ -78,12 +80,11 @@ def costs(table: Table) -> Grid:
 def _cost_row(row: Row) -> tuple[str, ...]:
     own, mean = row.finished, row.seconds.mean
     students = [(r.result or {}).get("student") or {} for r in own]
-    passes = [r.forward_passes or {} for r in own]
     return (
         row.label,
         _all(r.epochs for r in own),
-        _all(found.get("student") for found in passes),
-        _all(map(_teacher_passes, own), ""),
+        _passes(own, "student"),
+        _teacher_passes(own),
         MISSING if mean is None else f"{mean:.1f}" if mean < 100 else f"{mean:.0f}",
         MISSING if row.relative_seconds is None else f"{row.relative_seconds:.2f}",
         _all((net.get("parameters") for net in students), ",d"),
@@ -92,11 +93,26 @@ def _cost_row(row: Row) -> tuple[str, ...]:
     )
 
 
-def _teacher_passes(record: Record) -> str | None:
-    passes = (record.forward_passes or {}).get("teacher")
-    if passes is None:
-        return None
-    return f"{passes:g} + cache" if record.reads_cache else f"{passes:g}"
+def _passes(records: Sequence[Record], role: str) -> str:
+    """The mean over the cells, such as "0.83"."""
+    found = [(record.forward_passes or {}).get(role) for record in records]
+    found = [count for count in found if count is not None]
+    if not found:
+        return MISSING
+    mean = statistics.fmean(found)
+    if 0 < mean < 0.005:
+        return "less than 0.01"
+    return f"{mean:.2f}".rstrip("0").rstrip(".")
+
+
+def _teacher_passes(records: Sequence[Record]) -> str:
+    """Those that were run, and whether others were not because of the cache."""
+    own = _passes(records, "teacher")
+    if own == MISSING or not any(record.reads_cache for record in records):
+        return own
+    if own == "0":
+        return "none: all from the cache"
+    return f"{own} an image, the rest from the cache"
 
 
 def across(pair: Pair) -> Grid:

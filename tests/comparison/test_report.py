@@ -224,11 +224,33 @@ def test_outputs_from_the_cache_are_told(tmp_path):
     costs = table_below(text, "Costs with 100 % of the training data")
     found = {row[0]: row[3] for row in costs}
     assert found["none"] == "—" and found["AT"] == "1"
-    assert found["SP"] == "1 + cache" and found["CC"] == "0 + cache"
-    assert found["PKT"] == "1 + cache" and found["RKD"] == "1"
-    assert "What filled it is not in the seconds" in text
+    rest = "1 an image, the rest from the cache"
+    assert found["SP"] == rest and found["CC"] == "none: all from the cache"
+    assert found["PKT"] == rest and found["RKD"] == "1"
+    assert "What filled the cache is not in the seconds" in text
     page = write([record("none"), live], tmp_path)["report.html"]
     assert "from its cache" not in page
+
+
+def test_seeds_that_cost_different_passes_are_one_number(tmp_path):
+    def cells(method, *counts):
+        for seed, count in enumerate(counts):
+            cell = record(method, seed=seed)
+            passes = {"student": 30 / 36, "teacher": count}
+            cached = {"teacher_cache": method != "AT"}
+            result = {**cell.result, "forward_passes": passes, **cached}
+            yield dataclasses.replace(cell, result=result)
+
+    own = {"FT": (7 / 36, 0.0), "AT": (1.0, 1.5), "SP": (0.001, 0.0), "PKT": (0.0, 0.0)}
+    records = [cell for name, counts in own.items() for cell in cells(name, *counts)]
+    text = write(records, tmp_path)["report.md"]
+    costs = table_below(text, "Costs with 100 % of the training data")
+    assert {row[0]: row[2:4] for row in costs[2:]} == {
+        "FT": ["0.83", "0.1 an image, the rest from the cache"],
+        "AT": ["0.83", "1.25"],
+        "SP": ["0.83", "less than 0.01 an image, the rest from the cache"],
+        "PKT": ["0.83", "none: all from the cache"],
+    }
 
 
 def test_published_numbers_stand_beside_ours(tmp_path):
