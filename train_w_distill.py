@@ -97,7 +97,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
         for note in (*data.dataset.notes, *nets_notes, *plan.notes):
             print(f"note: {note}")
     settings = settings.without_unused(phases, data.augmentation, plan.is_used)
-    recipe = settings.recipe(data.steps_per_epoch, student)
+    recipe = settings.recipe(data.steps_per_epoch, student, phases)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
     folder = RunFolder(settings.train_dir or settings.default_train_dir())
     config = {**settings.config(), "data_sha256": data.digest}

@@ -119,6 +119,8 @@ def as_text(seconds: float | None) -> str:
 
 def _epochs(settings) -> int:
     """Of all phases; of a variant without an initialising one it may be too many."""
+    if settings.equal_epochs:
+        return settings.epochs
     parts = settings.distiller.split("+")
     count = sum(distiller.resolve(part).has_init_phase for part in parts)
     return settings.epochs + count * settings.init_epochs

@@ -56,6 +56,11 @@ class Options(NetOptions, DataOptions, CacheOptions):
         "Constant learning rate of an initialising phase. Default: --learning_rate.",
         check=POSITIVE,
     )
+    equal_epochs: bool = option(
+        False,
+        "Count initialising phases in --epochs: the last phase is shorter by them, so "
+        "that all methods train equally long.",
+    )
     batch_size: int = option(64, "Images a step.", check=COUNT)
     learning_rate: float = option(0.05, "Highest learning rate.", check=POSITIVE)
     schedule: str = option(
@@ -170,20 +175,21 @@ class Options(NetOptions, DataOptions, CacheOptions):
             "cutmix": self.cutmix,
         }
 
-    def rates(self, steps_per_epoch: int) -> dict:
+    def rates(self, steps_per_epoch: int, phases=()) -> dict:
         """Learning rates by phase length; ValueError if the schedule cannot be."""
-        return learning_rates(self, steps_per_epoch)
+        return learning_rates(self, steps_per_epoch, phases)
 
-    def recipe(self, steps_per_epoch: int, student) -> Recipe:
+    def recipe(self, steps_per_epoch: int, student, phases=()) -> Recipe:
         """What the trainer needs to know.
 
         Args:
             steps_per_epoch: batches.
             student: a net; its `mean` and `std` scale the pixels, and its loss is
                 scaled if it computes in float16, whatever --precision says.
+            phases: the method's.
         """
         return Recipe(
-            rates=self.rates(steps_per_epoch),
+            rates=self.rates(steps_per_epoch, phases),
             batch_size=self.batch_size,
             steps_per_epoch=steps_per_epoch,
             mean=student.mean,
@@ -311,7 +317,7 @@ class Options(NetOptions, DataOptions, CacheOptions):
         )
 
 
-ONLY_WITH_INIT = ("init_epochs", "init_learning_rate")
+ONLY_WITH_INIT = ("init_epochs", "init_learning_rate", "equal_epochs")
 # What `Options.without_unused` may leave out, once the data are known.
 MAY_BE_UNUSED = (*ONLY_WITH_INIT, *ONLY_WITH_CROPS, *ONLY_WITH_VARIATION)
 MAY_BE_UNUSED += ("teacher_cache_taps", "teacher_cache_precision")

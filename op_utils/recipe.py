@@ -42,16 +42,21 @@ class Recipe:
     evaluate_every: int
 
 
-def learning_rates(options, steps_per_epoch: int) -> dict[str, np.ndarray]:
+def learning_rates(
+    options, steps_per_epoch: int, phases: Sequence = ()
+) -> dict[str, np.ndarray]:
     """Learning rates by phase length ("init", "train"), float32 [steps].
 
     Args:
         options: an `op_utils.options.Options`.
         steps_per_epoch: static.
+        phases: the method's; with --equal_epochs their initialising ones shorten the
+            last one.
 
     Raises:
-        ValueError: a decay point lies beyond the training.
+        ValueError: a decay point lies beyond the training, or nothing is left of it.
     """
+    options = _last_phase(options, phases)
     rate, total = options.learning_rate, options.epochs * steps_per_epoch
     if options.schedule == "cosine":
         train = schedule.cosine(rate, total)
@@ -67,6 +72,23 @@ def learning_rates(options, steps_per_epoch: int) -> dict[str, np.ndarray]:
             train, round(options.warmup_epochs * steps_per_epoch)
         ),
     }
+
+
+def _last_phase(options, phases: Sequence):
+    """The options with the last phase's own epochs."""
+    count = sum(phase.length == "init" for phase in phases)
+    if not options.equal_epochs or not count:
+        return options
+    left = options.epochs - count * options.init_epochs
+    if left <= options.warmup_epochs:
+        raise ValueError(
+            f"--equal_epochs leaves {max(left, 0)} epochs to the last phase of "
+            f"--distiller={options.distiller}. Expected one or more, beyond the "
+            f"warm-up. Received: --epochs={options.epochs}, {count} initialising "
+            f"phase{'s' if count > 1 else ''} of --init_epochs={options.init_epochs}, "
+            f"--warmup_epochs={options.warmup_epochs:g}."
+        )
+    return dataclasses.replace(options, epochs=left)
 
 
 def _decay_epochs(options) -> np.ndarray:

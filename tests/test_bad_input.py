@@ -40,6 +40,7 @@ BAD_FLAGS = {
     "--epochs=0": "--epochs",
     "--epochs=1.5": "epochs",
     "--init_epochs=0": "--init_epochs",
+    "--distiller=AB --epochs=30 --equal_epochs": "--equal_epochs leaves 0 epochs",
     "--teacher_epochs=0": "--teacher_epochs",
     "--momentum=1": "--momentum",
     "--weight_decay=-1": "--weight_decay",

@@ -135,6 +135,16 @@ def test_what_changes_no_run_of_a_method_is_not_varied_of_it(tmp_path):
     assert len(cells.runs(found)) == len(found) == 8
 
 
+def test_equal_epochs_change_only_methods_with_an_initialising_phase(tmp_path):
+    made = make("none", "AT", "FitNet", "DML")
+    plain = expand(made, tmp_path)
+    equal = expand(made, tmp_path, Options(equal_epochs=True))
+    differ = [
+        a.record.folder != b.record.folder for a, b in zip(plain, equal, strict=True)
+    ]
+    assert differ == [False, False, True, False]
+
+
 def test_two_values_that_give_one_run_raise(tmp_path):
     message = "temperature=4 and Soft_logits temperature=4.0"
     with pytest.raises(ValueError, match=message):

@@ -47,6 +47,7 @@ VALUES = {
     "epochs": 50,
     "init_epochs": 20,
     "init_learning_rate": 0.01,
+    "equal_epochs": True,
     "batch_size": 128,
     "learning_rate": 0.1,
     "schedule": "step",

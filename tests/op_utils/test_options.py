@@ -72,6 +72,7 @@ OTHERS = {
 ALWAYS_VALID = {"dataset", "data_dir", "train_dir", "teacher", "teacher_checkpoint"}
 ALWAYS_VALID |= {"student", "distiller", "hparam", "nesterov", "xla", "imports"}
 ALWAYS_VALID |= {"merge_valid", "skip_bad_images", "teacher_dir", "allow_other_code"}
+ALWAYS_VALID |= {"equal_epochs"}
 ALWAYS_VALID |= {"teacher_cache", "teacher_cache_taps", "teacher_cache_dir"}
 ALWAYS_VALID |= {
     f"{r}_{n}" for r in ("teacher", "student") for n in ("taps", "weights")
@@ -326,7 +327,7 @@ def test_no_student_starts_with_a_fresh_teachers_seed():
 
 STUDENTS_OWN = (
     "student student_taps student_scaling student_weights distiller hparam task_weight "
-    "data_fraction epochs init_epochs init_learning_rate seed"
+    "data_fraction epochs init_epochs init_learning_rate equal_epochs seed"
 ).split()
 OF_TRAINED_TEACHERS = {"teacher_scaling", "teacher_weights", "teacher_cache_precision"}
 

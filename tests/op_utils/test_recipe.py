@@ -1,4 +1,5 @@
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ from op_utils.options import Options
 from tests.op_utils.settings import student
 
 
-def rates(steps_per_epoch=10, **settings):
+def rates(steps_per_epoch=10, lengths=(), **settings):
     settings = {"epochs": 8, "init_epochs": 3, "learning_rate": 0.1} | settings
-    return recipe.learning_rates(Options(**settings), steps_per_epoch)
+    phases = [types.SimpleNamespace(length=length) for length in lengths]
+    return recipe.learning_rates(Options(**settings), steps_per_epoch, phases)
 
 
 def test_cosine_is_the_default():
@@ -46,6 +48,29 @@ def test_a_point_of_one_is_an_epoch():
 def test_without_decay_points_nothing_decays():
     train = rates(schedule="step", decay_points=())["train"]
     np.testing.assert_array_equal(train, np.full(80, 0.1, np.float32))
+
+
+@pytest.mark.parametrize("num_init", [0, 1, 2])
+def test_equal_epochs_are_those_of_all_phases(num_init):
+    lengths = ["init"] * num_init + ["train"]
+    found = rates(lengths=lengths, equal_epochs=True)
+    assert sum(len(found[length]) for length in lengths) == 8 * 10
+    # The last phase has its whole schedule, in less time.
+    shorter = rates(epochs=8 - 3 * num_init)["train"]
+    np.testing.assert_array_equal(found["train"], shorter)
+    longer = rates(lengths=lengths)
+    assert sum(len(longer[length]) for length in lengths) == (8 + 3 * num_init) * 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "left"),
+    [({"epochs": 3}, 0), ({"epochs": 2}, 0), ({"epochs": 5, "warmup_epochs": 2.0}, 2)],
+)
+def test_equal_epochs_that_leave_nothing_raise(settings, left):
+    message = rf"leaves {left} epochs .*--epochs={settings['epochs']}, 1 init.*=3, "
+    with pytest.raises(ValueError, match=message):
+        rates(lengths=["init", "train"], equal_epochs=True, **settings)
+    rates(lengths=["train"], equal_epochs=True, **settings)
 
 
 @pytest.mark.parametrize("decay_points", [(8,), (4, 8), (4, 100)])
