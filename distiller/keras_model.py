@@ -6,7 +6,7 @@ import tensorflow as tf
 from distiller import base, fit_data, fit_means, fit_options, specs
 from nets import wrapped
 from nets.taps import Output
-from op_utils import mixed_labels
+from op_utils import mixed_labels, replicas
 from op_utils import step as step_lib
 from op_utils.keras_optimizer import KerasOptimizer
 
@@ -106,8 +106,10 @@ class DistillationModel(keras.Model):
             steps_per_execution: of `keras.Model.compile`.
 
         Raises:
-            ValueError: the loss takes probabilities.
+            ValueError: the loss takes probabilities, or a `tf.distribute` strategy has
+                more than one replica.
         """
+        self._check_one_replica("compile")
         self.task_loss = fit_options.task_loss(loss)
         self.options = {"task_weight": task_weight, "xla": xla}
         self.l2 = l2
@@ -157,8 +159,10 @@ class DistillationModel(keras.Model):
 
         Raises:
             ValueError: the images, labels or batches are not as above, or the method
-                cannot work on them or on the two nets.
+                cannot work on them or on the two nets, or a `tf.distribute` strategy
+                has more than one replica.
         """
+        self._check_one_replica("fit")
         fit_options.check_fit(kwargs)
         batches = fit_data.batches_of(x, y, batch_size, shuffle=shuffle, seed=self.seed)
         steps = steps_per_epoch or fit_data.steps_of(batches, y, batch_size)
@@ -211,6 +215,14 @@ class DistillationModel(keras.Model):
             return self.student
         return self.method.deployed(self.student, self.teacher)
 
+    def _check_one_replica(self, name: str):
+        # Keras trains by the strategy in whose scope a model was made.
+        replicas.check_one(
+            f"DistillationModel.{name}",
+            self.student.variables,
+            (self.distribute_strategy, self.student.distribute_strategy),
+        )
+
     def _build_method(self):
         teacher_taps = {} if self.teacher is None else self.teacher.tap_specs
         keras.utils.set_random_seed(self.seed)
@@ -238,6 +250,9 @@ class DistillationModel(keras.Model):
         self.train_function = None  # traces the new step
 
     # What Keras calls.
+
+    def _maybe_symbolic_build(self, *_, **__):
+        """Nothing is left to build; in a strategy's scope Keras would try to."""
 
     def train_step(self, data):
         """One step of the current phase."""

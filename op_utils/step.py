@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from op_utils import kept_output, mixed_labels
+from op_utils import kept_output, mixed_labels, replicas
 from op_utils.totals import SKIPPED
 
 
@@ -61,6 +61,10 @@ class Step:
         xla: compile forward and backward with XLA.
         task_loss: (batch, logits) -> scalar; the label cross-entropy by default.
         observe: called in the graph with (batch, student output), to update metrics.
+
+    Raises:
+        ValueError: it is made, or called, in a `tf.distribute` strategy with more than
+            one replica, or what it trains was made there.
     """
 
     def __init__(
@@ -76,6 +80,9 @@ class Step:
         task_loss=mixed_labels.cross_entropy,
         observe=None,
     ):
+        trained = [*student.variables, *phase.own]
+        trained += teacher.variables if phase.trains_teacher else []
+        replicas.check_one("Step", trained)
         self.method, self.phase = phase.method or method, phase
         self.student, self.teacher = student, teacher
         self.optimizer = optimizer
@@ -104,8 +111,10 @@ class Step:
             not finite then.
 
         Raises:
-            ValueError: the images are mixed, and the method needs their labels.
+            ValueError: the images are mixed, and the method needs their labels; or
+                there is more than one replica.
         """
+        replicas.check_one("Step")
         mixed_labels.check_can_read(self.method, batch)
         batch, kept = kept_output.split(batch)
         batch = {**batch, **self.method.draw(batch)}
