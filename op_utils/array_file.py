@@ -1,6 +1,6 @@
-"""One array on the disk: written batch by batch, verified when it is opened.
+"""One array on the disk, written batch by batch; `kept_array` reads it.
 
-`NAME.npy` is what NumPy reads; `NAME.json` beside it, written last, says what the
+`NAME.npy` is what NumPy reads; `NAME.json` beside it, see `array_facts`, says what the
 array must be. bfloat16, which NumPy's format does not know, is kept as uint16.
 """
 
@@ -11,23 +11,18 @@ import pathlib
 import ml_dtypes
 import numpy as np
 
-from op_utils import files
+from op_utils import array_facts, files
 
-FORMAT = 1
-_TYPES = {
+TYPES = {
     "float32": np.dtype(np.float32),
     "float16": np.dtype(np.float16),
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
 }
 
 
-class Damaged(ValueError):
-    """What is on the disk is not what was written; says why, without the name."""
-
-
 def row_bytes(shape, precision: str) -> int:
     """Bytes of one row of this shape."""
-    return int(np.prod(shape, dtype=np.int64)) * _TYPES[precision].itemsize
+    return int(np.prod(shape, dtype=np.int64)) * TYPES[precision].itemsize
 
 
 class ArrayWriter:
@@ -50,12 +45,13 @@ class ArrayWriter:
         self.path = pathlib.Path(path)
         self.shape, self.precision = tuple(shape), precision
         self._temporary = self.path.with_name(f".{path.stem}.{os.getpid()}.npy")
-        self._digest, self._rows = hashlib.sha256(), 0
+        self._header, self._rows = hashlib.sha256(), 0
+        self._blocks = array_facts.BlockDigests(row_bytes(self.shape[1:], precision))
         self._absolute = self._relative = 0.0
 
     def __enter__(self):
         header = {"shape": self.shape, "fortran_order": False}
-        header["descr"] = _plain(self.precision).str
+        header["descr"] = plain_type(self.precision).str
         self._file = self._guarded(self._temporary.open, "wb")
         try:
             np.lib.format.write_array_header_1_0(self, header)
@@ -67,14 +63,16 @@ class ArrayWriter:
     def append(self, rows: np.ndarray) -> None:
         """Adds rows, float32 [n, ...]."""
         with np.errstate(over="ignore"):  # found below
-            kept = np.ascontiguousarray(rows, _TYPES[self.precision])
+            kept = np.ascontiguousarray(rows, TYPES[self.precision])
         self._note_errors(rows, kept.astype(np.float32))
-        self._rows += len(rows)
-        self.write(kept.view(_plain(self.precision)).data)
+        kept = kept.view(plain_type(self.precision))
+        self._rows += len(kept)
+        self._blocks.update(kept)
+        self._guarded(self._file.write, kept.data)
 
     def write(self, data) -> int:
-        """Adds bytes; what `numpy.lib.format` asks of a file."""
-        self._digest.update(data)
+        """Adds bytes of the header; what `numpy.lib.format` asks of a file."""
+        self._header.update(data)
         return self._guarded(self._file.write, data)
 
     def __exit__(self, kind, *_):
@@ -92,19 +90,18 @@ class ArrayWriter:
             )
         self._guarded(self._file.close)
         facts = {
-            "format": FORMAT,
             "shape": list(self.shape),
             "precision": self.precision,
             "bytes": self._temporary.stat().st_size,
-            "sha256": self._digest.hexdigest(),
+            "header_sha256": self._header.hexdigest(),
             "largest_absolute_error": self._absolute,
             "largest_relative_error": self._relative,
+            **self._blocks.facts(),
         }
-        facts_path = self.path.with_suffix(".json")
-        facts_path.unlink(missing_ok=True)  # of a damaged array
+        self.path.with_suffix(".json").unlink(missing_ok=True)  # of a damaged array
         self._guarded(files.sync, self._temporary)
         os.replace(self._temporary, self.path)
-        self._guarded(files.write_json, facts_path, facts)
+        self._guarded(array_facts.write, self.path, facts)
 
     def _discard(self):
         try:
@@ -136,43 +133,11 @@ class ArrayWriter:
             raise OSError(error.errno, error.strerror, str(self.path)) from error
 
 
-def verified(path: os.PathLike, shape, precision: str) -> np.ndarray | None:
-    """An array's memory map, after all its bytes were checked; None if there is none.
-
-    Args:
-        path: ends in `.npy`.
-        shape: (N, ...), what is expected.
-        precision: the same.
-
-    Raises:
-        Damaged: it is not what was written, or of another shape or precision.
-    """
+def remove(path: os.PathLike) -> None:
+    """Removes an array that is damaged; whoever has opened it keeps it."""
     path = pathlib.Path(path)
-    try:
-        facts = files.read_json(path.with_suffix(".json"))
-        wanted = {"format": FORMAT, "shape": list(shape), "precision": precision}
-        received = {key: facts.get(key) for key in wanted}
-        if received != wanted:
-            raise Damaged(f"expected {wanted}, received {received}")
-        if path.stat().st_size != facts.get("bytes"):
-            raise Damaged(
-                f"expected {facts.get('bytes')} bytes, received {path.stat().st_size}"
-            )
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != facts.get("sha256"):
-            raise Damaged("its SHA-256 is not that of what was written")
-        return np.load(path, mmap_mode="r").view(_TYPES[precision])
-    except FileNotFoundError:  # Another process may be replacing what is damaged.
-        return None
-    except (AttributeError, ValueError) as error:  # also: JSON that is no object
-        raise error if isinstance(error, Damaged) else Damaged(str(error)) from error
-
-
-def errors(path: os.PathLike) -> tuple[float, float]:
-    """The largest absolute and relative error of an array's numbers, as kept."""
-    facts = files.read_json(pathlib.Path(path).with_suffix(".json"))
-    return facts["largest_absolute_error"], facts["largest_relative_error"]
+    for part in (path.with_suffix(".json"), path):  # without facts there is none
+        part.unlink(missing_ok=True)
 
 
 def temporaries(folder: os.PathLike, beginning: str) -> list[pathlib.Path]:
@@ -180,6 +145,6 @@ def temporaries(folder: os.PathLike, beginning: str) -> list[pathlib.Path]:
     return sorted(pathlib.Path(folder).glob(f".{beginning}*.npy"))
 
 
-def _plain(precision):
+def plain_type(precision: str) -> np.dtype:
     """How the type is called in the file."""
-    return np.dtype("<u2") if precision == "bfloat16" else _TYPES[precision]
+    return np.dtype("<u2") if precision == "bfloat16" else TYPES[precision]

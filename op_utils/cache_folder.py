@@ -5,12 +5,14 @@ import contextlib
 import os
 import pathlib
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Mapping
 
 import filelock
 import numpy as np
 
-from op_utils import array_file, files
+from op_utils import array_facts, array_file, files, kept_array
+from op_utils.array_facts import Damaged
 
 # Pieces that are wanted: version -> names.
 Wanted = Mapping[int, frozenset[str]]
@@ -18,8 +20,14 @@ Wanted = Mapping[int, frozenset[str]]
 Compute = Callable[[int, frozenset[str]], Iterable[Mapping[str, np.ndarray]]]
 
 
+class SetAside(ValueError):
+    """An array that is in use was damaged and removed, to be computed again."""
+
+
 class CacheFolder:
     """The arrays of one key.
+
+    They are verified when they are read for the first time, block by block of rows.
 
     Args:
         path: the folder.
@@ -27,6 +35,9 @@ class CacheFolder:
         size: N, rows of every array.
         precision: how they are kept, see `array_file`.
         log: told what is found and done, a line each.
+
+    Attributes:
+        set_aside: what `rows` raised, as those who call it may get it in other words.
     """
 
     def __init__(
@@ -39,7 +50,9 @@ class CacheFolder:
     ):
         self.path, self.shapes, self.size = pathlib.Path(path), dict(shapes), size
         self.precision, self.log = precision, log
-        self._open: dict[tuple[int, str], np.ndarray] = {}
+        self._open: dict[tuple[int, str], kept_array.KeptArray] = {}
+        self._lock, self._told = threading.Lock(), False
+        self.set_aside: SetAside | None = None
 
     def missing(self, wanted: Wanted) -> dict[int, frozenset[str]]:
         """Opens all arrays that are there; what is not there or is damaged is left."""
@@ -79,16 +92,41 @@ class CacheFolder:
                 self._fill_version(version, missing[version], compute)
 
     def rows(self, version: int, name: str, index: np.ndarray) -> np.ndarray:
-        """Rows of an array that was opened, float32 [len(index), ...]."""
-        rows = np.asarray(self._open[version, name][index])
-        return rows.astype(np.float32, copy=False)
+        """Rows of an array that was opened, float32 [len(index), ...].
+
+        Several threads may ask.
+
+        Raises:
+            SetAside: they are not what was written.
+        """
+        try:
+            return self._open[version, name].rows(index)
+        except Damaged as error:
+            return self._rows_of_another(version, name, index, error)
+
+    def _rows_of_another(self, version, name, index, damage):
+        """Rows that another process has computed again; else they are set aside."""
+        path = self.array(version, name)
+        with self._lock:
+            try:
+                if self._opens(version, name):
+                    return self._open[version, name].rows(index)
+            except Damaged as error:
+                damage = error
+            text = f"{path} is damaged ({damage})"
+            try:
+                array_file.remove(path)
+            except OSError as error:
+                text += f" and cannot be removed ({error.strerror})"
+            self.set_aside = self.set_aside or SetAside(text)
+        raise self.set_aside
 
     def errors(self, wanted: Wanted) -> dict[str, tuple[float, float]]:
         """Name -> the largest absolute and relative error of the arrays as kept."""
         largest = {}
         for version, names in wanted.items():
             for name in sorted(names):
-                found = array_file.errors(self.array(version, name))
+                found = array_facts.errors(self.array(version, name))
                 before = largest.get(name, (0.0, 0.0))
                 largest[name] = tuple(map(max, before, found))
         return largest
@@ -101,15 +139,26 @@ class CacheFolder:
         """Opens an array, if it is there and as it was written."""
         path = self.array(version, name)
         try:
-            array = array_file.verified(
-                path, (self.size, *self.shapes[name]), self.precision
+            array = kept_array.opened(
+                path,
+                (self.size, *self.shapes[name]),
+                self.precision,
+                self._tell_of_old_ones,
             )
-        except array_file.Damaged as error:
+        except Damaged as error:
             self.log(f"teacher cache: {path} is damaged ({error}); computed again")
             return False
         if array is not None:
             self._open[version, name] = array
         return array is not None
+
+    def _tell_of_old_ones(self) -> None:
+        if not self._told:
+            self.log(
+                f"teacher cache: arrays in {self.path} are of an earlier version; each "
+                "is verified as a whole, once"
+            )
+        self._told = True
 
     @contextlib.contextmanager
     def _locked(self, version: int, wait: bool):

@@ -54,6 +54,12 @@ class Evaluator:
             return self._remembered[net, split]
         return self._computed(net, split, check)
 
+    def first_logits(self, net, split: str = "test") -> np.ndarray:
+        """Those of the first `BATCH_SIZE` images, computed; see `logits`."""
+        first = next(iter(self._batches(self.splits[split], BATCH_SIZE)))
+        count = min(BATCH_SIZE, len(self.splits[split].labels))
+        return self.forward(net)(first["image"]).numpy()[:count]
+
     def accuracies(self, net, check: Callable = lambda: None) -> dict[str, float]:
         """Top-1 accuracy on every split, as "NAME_accuracy"; see `logits`."""
         return {

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import pathlib
@@ -11,11 +12,13 @@ import types
 import numpy as np
 import pytest
 
-from op_utils.cache_folder import CacheFolder
+from op_utils import array_facts, array_file
+from op_utils.cache_folder import CacheFolder, SetAside
+from tests.op_utils.test_kept_array import as_before
 
 ROOT = pathlib.Path(__file__).parents[2]
 SIZE, SHAPES = 10, {"logits": (3,), "stage1": (2, 2, 4)}
-BOTH = frozenset(SHAPES)
+BOTH, EVERY = frozenset(SHAPES), np.arange(SIZE)
 WANTED = {0: BOTH, 3: frozenset({"logits"})}
 
 
@@ -70,17 +73,85 @@ def test_only_what_is_missing_is_computed(tmp_path):
     assert source.asked == [(3, ["stage1"]), (4, ["logits", "stage1"])]
 
 
-def test_a_damaged_array_is_named_and_computed_again(tmp_path):
+def test_an_array_that_is_cut_off_is_named_and_computed_again(tmp_path):
     path = filled(tmp_path).array(0, "stage1")
-    data = bytearray(path.read_bytes())
-    data[200] ^= 1
-    path.write_bytes(data)
+    path.write_bytes(path.read_bytes()[:-1])
     source, lines = Source(), []
     found = filled(tmp_path, source=source, log=lines.append)
     assert source.asked == [(0, ["stage1"])]
     assert [str(path) in line and "damaged" in line for line in lines][0]
-    index = np.arange(SIZE)
-    np.testing.assert_array_equal(found.rows(0, "stage1", index), rows(0, "stage1"))
+    assert_has(found)
+
+
+def assert_has(found, version=0, name="stage1", index=EVERY):
+    np.testing.assert_array_equal(
+        found.rows(version, name, index), rows(version, name)[index]
+    )
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1  # of the last row
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def rows_are_blocks(monkeypatch):
+    monkeypatch.setattr(array_facts, "BLOCK_BYTES", 1)
+
+
+def test_a_damaged_row_is_set_aside_when_it_is_read(tmp_path, rows_are_blocks):
+    flip(filled(tmp_path).array(0, "stage1"))
+    source, lines = Source(), []
+    found = filled(tmp_path, source=source, log=lines.append)
+    path = found.array(0, "stage1")
+    assert_has(found, index=np.arange(SIZE - 1))
+    assert (source.asked, lines, found.set_aside) == ([], [], None)
+    with pytest.raises(SetAside, match=f"{path} is damaged .*rows 9 to 9") as raised:
+        found.rows(0, "stage1", EVERY)
+    assert found.set_aside is raised.value
+    assert not path.exists() and not path.with_suffix(".json").exists()
+    assert_has(filled(tmp_path, source=source))
+    assert source.asked == [(0, ["stage1"])]
+
+
+def test_what_another_process_computed_again_is_read(tmp_path, rows_are_blocks):
+    flip(filled(tmp_path).array(0, "stage1"))
+    found, other = filled(tmp_path), filled(tmp_path)
+    with pytest.raises(SetAside):
+        other.rows(0, "stage1", EVERY)
+    filled(tmp_path)
+    assert_has(found)
+    assert found.set_aside is None
+    with pytest.raises(SetAside):  # says nothing of what it has not seen
+        flip(found.array(0, "stage1"))
+        filled(tmp_path).rows(0, "stage1", EVERY)
+
+
+def test_what_cannot_be_removed_is_told(tmp_path, rows_are_blocks, monkeypatch):
+    flip(filled(tmp_path).array(0, "stage1"))
+    found = filled(tmp_path)
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(array_file, "remove", refuse)
+    with pytest.raises(SetAside, match="cannot be removed .Permission denied"):
+        found.rows(0, "stage1", EVERY)
+
+
+def test_arrays_of_the_earlier_format_are_taken_and_told_of(tmp_path):
+    found = filled(tmp_path)
+    for version, names in WANTED.items():
+        for name in names:
+            as_before(found.array(version, name))
+    source, lines = Source(), []
+    assert_has(filled(tmp_path, source=source, log=lines.append))
+    assert source.asked == []
+    [line] = lines
+    assert "earlier version" in line and "verified as a whole, once" in line
+    filled(tmp_path, log=lines.append)
+    assert len(lines) == 1
 
 
 def test_the_size_is_told_before_anything_is_written(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 
 import dataloader
 from op_utils import kept_test_logits
+from op_utils.array_file import ArrayWriter
 from op_utils.evaluation import Evaluator
 from tests.op_utils import cached_runs
 
@@ -35,7 +36,7 @@ def test_they_are_those_of_the_evaluator_to_the_bit(tmp_path):
 
 def test_the_second_run_does_not_ask_the_teacher(tmp_path, monkeypatch):
     keep(tmp_path)
-    monkeypatch.setattr(Evaluator, "_computed", None)
+    monkeypatch.setattr(Evaluator, "_computed", None)  # for all of the images
     assert keep(tmp_path).logits(TEACHER).shape == (42, 5)
 
 
@@ -88,3 +89,14 @@ def test_damage_is_told_and_mended(tmp_path):
         keep(tmp_path, log=lines.append).logits(TEACHER), live
     )
     assert "damaged" in lines[0]
+
+
+def test_other_numbers_than_the_teachers_are_not_used(tmp_path):
+    live = keep(tmp_path).logits(TEACHER)
+    [path] = arrays(tmp_path)
+    with ArrayWriter(path, live.shape, "float32") as writer:
+        writer.append(live + 1)
+    lines = []
+    found = keep(tmp_path, log=lines.append)
+    np.testing.assert_array_equal(found.logits(TEACHER), live)
+    assert f"{path} is not used" in lines[0]
