@@ -18,12 +18,12 @@ import nets
 from nets import given, profile, saving
 from op_utils import cache_plan, command_line, evaluation, option_flags, outcome
 from op_utils.best_net import BestNet
+from op_utils.cached_training import open_cache, run_with
 from op_utils.metrics_table import MetricsTable
 from op_utils.options import Options
 from op_utils.progress import Progress
 from op_utils.run_folder import RunFolder
 from op_utils.run_inputs import digests
-from op_utils.teacher_cache import open_cache
 from op_utils.tensorboard import TensorBoard
 from op_utils.trainer import Trainer
 
@@ -113,7 +113,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
         folder.check_inputs(digests(settings, method, teacher, student))
         scale = student.mean, student.std
         evaluator = evaluation.Evaluator(data.splits, dataloader.eval_batches, *scale)
-        parts = data, teacher, recipe, folder.checkpoints, evaluator
+        parts = data, teacher, recipe, folder, evaluator
         cache = open_cache(plan, settings, *parts)
         trainer = Trainer(
             student=student,
@@ -130,7 +130,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
                 BestNet(folder.best_student, saving.save),
             ),
         )
-        trainer.run()
+        run_with(cache, trainer)
         entries = outcome.measure(trainer, evaluator, profile.sizes)
         outcome.save(folder, settings, trainer, entries, saving.save)
     return folder

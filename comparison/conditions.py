@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from comparison.record import Record
-from op_utils import provenance
+from op_utils import cache_gap, provenance
 from op_utils.net_options import ONLY_WITH_TEACHER
 from op_utils.options import ONLY_WITH_INIT
 
@@ -22,6 +22,7 @@ _DECIDES_UPDATES = ("epochs", "batch_size", "validation", "merge_valid")
 UPDATES = "updates in total"
 # Says nothing about who has no teacher, or one that learns along.
 OF_TEACHER = "teacher_"
+_GAP = "kept outputs differ from the teacher's"
 
 
 def settings(records: Sequence[Record]) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -45,6 +46,8 @@ def settings(records: Sequence[Record]) -> dict[str, dict[str, tuple[str, ...]]]
             place = places[name](record) if name in places else name
             labels = found.setdefault(place, {}).setdefault(text, {})
             labels[record.label] = None
+    if found.get(_GAP, {}).keys() == {"false"}:
+        del found[_GAP]  # the usual case, which says nothing
     return {
         name: {value: tuple(labels) for value, labels in values.items()}
         for name, values in found.items()
@@ -107,6 +110,9 @@ def _of(record: Record) -> dict[str, Any]:
     is_one = record.has_fixed_teacher and not varied & given.keys()
     if is_one and "weights_sha256" in teacher:
         found["teacher's weights (SHA-256)"] = teacher["weights_sha256"]
+    if record.has_fixed_teacher:
+        # How large it is differs with the batches that were compared.
+        found[_GAP] = cache_gap.is_gap(record.result.get(cache_gap.KEY))
     return found | _inputs(record) | _provenance(record)
 
 

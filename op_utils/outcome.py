@@ -2,7 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
-from op_utils import computation, files, metrics_table, report, run_files
+from op_utils import (
+    cache_gap,
+    computation,
+    files,
+    metrics_table,
+    report,
+    run_files,
+)
 
 
 def measure(trainer, evaluator, sizes: Callable) -> dict[str, dict]:
@@ -65,6 +72,7 @@ def save(folder, settings, trainer, entries: Mapping, save_net: Callable) -> Non
         "epochs": len(metrics_table.read(folder.metrics)),  # all phases'
         # Of any session, whatever the last one's flag; it changes no number.
         "teacher_cache": metrics_table.reads_cache(folder.metrics),
+        cache_gap.KEY: folder.read_config().get(cache_gap.KEY),
         "settings": settings.config(),
         **folder.records(),
         "files": run_files.digests(folder.path),

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 import filelock
 import numpy as np
 
-from op_utils import files, provenance
+from op_utils import cache_gap, files, provenance
 from op_utils.checkpoint import Checkpoints
 
 FORMAT = 1
 # What config.json holds that is no setting; "versions" in earlier ones.
 _RECORDS = ("provenance", "inputs", "versions")
+# The gap is compared when this session's is known.
+_BESIDE_SETTINGS = (*_RECORDS, cache_gap.KEY)
 # What a process leaves that was killed, or still works, before config.json is there.
 _OURS = re.compile(r"\.lock|\.config\.\d+\.json")
 
@@ -155,7 +157,7 @@ class RunFolder:
             files.write_json(self.config, {**config, **self._records})
             return
         saved = self.read_config()
-        settings = {k: v for k, v in saved.items() if k not in _RECORDS}
+        settings = {k: v for k, v in saved.items() if k not in _BESIDE_SETTINGS}
         changed = differences({**defaults, **settings}, config)
         if changed:
             raise ValueError(

@@ -5,21 +5,21 @@ teacher's outputs for a version are arrays; every run that shares teacher and im
 shares them.
 """
 
+import contextlib
 import functools
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 import tqdm
 
-from op_utils import cache_key, kept_output, kept_test_logits
+from op_utils import cache_gap, cache_key, kept_output
 from op_utils import step as step_lib
-from op_utils.cache_folder import CacheFolder, Wanted
+from op_utils.cache_folder import CacheFolder, SetAside, Wanted
 from op_utils.cache_plan import CachePlan
 from op_utils.kept_output import EMBEDDING, LOGITS
 
-_COMPARED = 3  # batches of the live teacher
 _PARALLEL = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
 
 
@@ -35,6 +35,11 @@ class TeacherCache:
         directory: where all caches are.
         precision: how outputs are kept, see `array_file`.
         log: told what is found and done, a line each.
+
+    Attributes:
+        forward: the teacher's outputs for the images of a batch, by name.
+        folder: the `CacheFolder`.
+        gap: see `cache_gap.measured`, after `fill`; None where nothing is left to take.
     """
 
     def __init__(
@@ -55,14 +60,12 @@ class TeacherCache:
         self._phases = [
             range(end - length, end) for end, length in zip(ends, lengths, strict=True)
         ]
-        self._forward = forward_function(teacher, mean, std, data)
+        self.forward = forward_function(teacher, mean, std, data)
         shapes = {
             name: tuple(output.shape[1:])
-            for name, output in self._forward.structured_outputs.items()
+            for name, output in self.forward.structured_outputs.items()
         }
-        self._facts = cache_key.facts(
-            data, teacher, self._forward, mean, std, precision
-        )
+        self._facts = cache_key.facts(data, teacher, self.forward, mean, std, precision)
         self.folder = CacheFolder(
             pathlib.Path(directory) / cache_key.of(self._facts),
             shapes,
@@ -71,6 +74,7 @@ class TeacherCache:
             log,
         )
         self._fed: dict[int, tuple[str, ...]] = {}  # phase -> names
+        self.gap: dict[str, float] | None = None
 
     def fill(self, phase: int = 0, epochs_done: int = 0) -> None:
         """Computes what is missing for the rest of the run.
@@ -80,7 +84,7 @@ class TeacherCache:
             epochs_done: whole epochs of it that lie behind.
 
         Raises:
-            ValueError: it does not fit on the disk.
+            ValueError: it does not fit on the disk, or is not what the teacher says.
             OSError: the disk cannot be written.
         """
         left = {
@@ -96,19 +100,53 @@ class TeacherCache:
                 wanted[version] = wanted.get(version, frozenset()) | names
         if not wanted:
             return
+        told: set[str] = set()
+        while True:
+            try:
+                with self.damage_told():
+                    self._open(wanted, left)
+                return
+            except SetAside as error:
+                if str(error) in told:  # a disk that does not keep what is written
+                    raise
+                told.add(str(error))
+                self.log(f"teacher cache: {error}; computed again")
+                self.folder.set_aside = None
+
+    def _open(self, wanted: Wanted, left: Mapping[int, range]) -> None:
+        """Computes what is missing, and compares."""
         missing = self.folder.missing(wanted)
         if missing:
             steps = -(-len(self.data.train) // self.data.batch_size)
             with _bar(steps * len(missing)) as bar:
                 compute = functools.partial(self._compute, bar)
                 self.folder.fill(missing, self._facts, compute)
+            self._tell_errors(wanted)
         else:
             self.log(f"teacher cache: all that is needed is in {self.folder.path}")
         head = self._head_gives_logits(next(iter(wanted)))
         self._fed = {i: self._fed_names(i, head) for i in left}
-        if missing:
-            self._tell_errors(wanted)
-            self._compare([epochs[0] for epochs in left.values()])
+        restored = _restored(self.teacher)
+        self.gap = cache_gap.measured(self, restored, tuple(left.values()))
+        if cache_gap.is_gap(self.gap):
+            self.log(
+                "teacher cache: a run with it is not equal to one without it to the "
+                f"last bit, because outputs differ: {cache_gap.words(self.gap)}"
+            )
+
+    @contextlib.contextmanager
+    def damage_told(self):
+        """Context in which batches are read: says what TensorFlow tells of damage.
+
+        Raises:
+            SetAside: an array was damaged.
+        """
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if self.folder.set_aside is None:
+                raise
+            raise self.folder.set_aside from error
 
     def batches(
         self, first_epoch: int, num_epochs: int, skip_batches: int
@@ -169,7 +207,7 @@ class TeacherCache:
 
         @tf.function(autograph=False)
         def outputs(images):
-            found = self._forward(images)
+            found = self.forward(images)
             return {name: found[name] for name in sorted(names)}
 
         return outputs
@@ -199,66 +237,6 @@ class TeacherCache:
                 f"teacher cache: {name} as {self.folder.precision} is wrong by at most "
                 f"{absolute:.2g}, or {100 * relative:.2g} % of a number"
             )
-
-    def _compare(self, epochs: Sequence[int]) -> None:
-        """Asks the teacher for shuffled batches of these epochs; tells what differs.
-
-        That a row's place in a batch changes no bit was measured, not proved.
-        """
-        gaps, restored = {}, _restored(self.teacher)
-        for epoch in epochs:
-            for batch in self.batches(epoch, 1, 0).take(_COMPARED):
-                live = self._forward(batch["image"])
-                for name, kept in restored(batch[kept_output.KEY]).items():
-                    gap = float(tf.reduce_max(tf.abs(live[name] - kept)))
-                    gaps[name] = max(gaps.get(name, 0.0), gap)
-        shown = [f"{name} by up to {gap:.2g}" for name, gap in gaps.items() if gap]
-        if shown:
-            self.log(
-                "teacher cache: a run with it is not equal to one without it to the "
-                f"last bit, because outputs differ: {', '.join(shown)}"
-            )
-
-
-def open_cache(
-    plan: CachePlan, settings, data, teacher, recipe, checkpoints, evaluator
-):
-    """The cache of a run, filled for what is left of it.
-
-    A run that takes something from a cache takes the teacher's logits on the test
-    images, too.
-
-    Args:
-        plan: what each phase takes.
-        settings: the `options.Options`.
-        data: a `dataloader.TrainingData`.
-        teacher: the net.
-        recipe: the run's `recipe.Recipe`.
-        checkpoints: the run's `checkpoint.Checkpoints`, which say how far it is.
-        evaluator: the run's `evaluation.Evaluator`.
-
-    Returns:
-        What gives the training batches: a `TeacherCache`, or the data themselves if
-        nothing is taken from a cache.
-    """
-    if not plan.is_used:
-        return data
-    per_epoch = recipe.steps_per_epoch
-    cache = TeacherCache(
-        plan,
-        [len(recipe.rates[length]) // per_epoch for length in plan.lengths],
-        data,
-        teacher,
-        mean=recipe.mean,
-        std=recipe.std,
-        directory=settings.teacher_cache_dir,
-        precision=settings.teacher_cache_precision,
-    )
-    found = checkpoints.newest(lambda text: None)  # the training tells of damage
-    position = found[1] if found else {"phase": 0, "step": 0}
-    cache.fill(position["phase"], position["step"] // per_epoch)
-    kept_test_logits.keep(evaluator, data, teacher, settings.teacher_cache_dir)
-    return cache
 
 
 def forward_function(teacher, mean, std, data):

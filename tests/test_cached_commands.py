@@ -6,9 +6,13 @@ import re
 import signal
 import time
 
+import numpy as np
 import pytest
 
 import commands
+import dataloader
+from op_utils import array_facts, array_file
+from op_utils.options import Options
 from test_resume import assert_same, final_state
 
 TRAIN = "train_w_distill.py"
@@ -121,6 +125,54 @@ def test_killed_while_it_is_built(teacher, tmp_path):
     assert finished.code == 0, finished.err
     assert not unfinished(tmp_path)
     assert_same(numbers(tmp_path), expected)
+
+
+def damage_the_last_batch(path, epoch, monkeypatch):
+    """Flips a bit of a row that is read last, in an array whose rows are blocks."""
+    options = Options(dataset="digits", data_fraction=0.3, batch_size=20, cutout=2)
+    data = dataloader.prepare(**options.data())
+    row = int(list(data.batches(epoch, 1, 0))[-1]["index"][0])
+    rows = np.load(path)
+    monkeypatch.setattr(array_facts, "BLOCK_BYTES", 1)
+    with array_file.ArrayWriter(path, rows.shape, "float32") as writer:
+        writer.append(rows)
+    content = bytearray(path.read_bytes())
+    content[row * rows[0].nbytes - rows.nbytes] ^= 64
+    path.write_bytes(content)
+
+
+@pytest.mark.slow
+def test_a_gap_is_in_the_result_and_damage_is_one_line(teacher, tmp_path, monkeypatch):
+    flags = "--teacher_cache", "--checkpoint_every=10"
+    finished = command(teacher, tmp_path, *flags).wait()
+    assert finished.code == 0, finished.err
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert result["teacher_cache_gap"] == {"embedding": 0.0, "logits": 0.0}
+    expected = numbers(tmp_path)
+    (tmp_path / "run").rename(tmp_path / "first")
+    [path] = tmp_path.glob("runs/teacher_cache/*/v00001-embedding.npy")
+    damage_the_last_batch(path, 1, monkeypatch)
+    finished = command(teacher, tmp_path, *flags).wait()
+    assert finished.code == 2
+    [line] = finished.error_lines
+    assert f"{path.name} is damaged" in line and "same command" in line
+    assert "Traceback" not in finished.err
+    assert list(tmp_path.glob("run/checkpoints/step-*"))
+    finished = command(teacher, tmp_path, *flags).wait()
+    assert finished.code == 0, finished.err
+    assert "434 images x 1 version of embedding" in finished.out
+    assert_same(numbers(tmp_path), expected)
+    (tmp_path / "run").rename(tmp_path / "second")
+
+    for path in tmp_path.glob("runs/teacher_cache/*/v0000?-logits.npy"):
+        rows = np.load(path)
+        with array_file.ArrayWriter(path, rows.shape, "float32") as writer:
+            writer.append(rows + np.float32(0.5))
+    finished = command(teacher, tmp_path, *flags).wait()
+    assert finished.code == 0, finished.err
+    assert "outputs differ: logits by up to 0.5" in finished.out
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert result["teacher_cache_gap"]["logits"] == pytest.approx(0.5, abs=1e-5)
 
 
 def test_a_folder_that_cannot_be_is_told_in_one_line(teacher, tmp_path):

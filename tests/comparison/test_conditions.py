@@ -258,3 +258,21 @@ def test_other_code_of_the_users_nets_is_seen():
     assert conditions.unequal(cells) == {
         "--imports=my.py": {'"0"': ("AT",), '"1"': ("SP",)}
     }
+
+
+def with_gap(cell, gap):
+    return dataclasses.replace(cell, result={**cell.result, "teacher_cache_gap": gap})
+
+
+def test_a_gap_between_the_cache_and_the_teacher_is_seen():
+    """A run that asked its teacher, or was written before, has none."""
+    zero, some = {"logits": 0.0}, {"logits": 1e-6, "embedding": 0.0}
+    name = "kept outputs differ from the teacher's"
+    cells = [*CELLS, with_gap(record("SP"), zero), with_gap(record("CC"), None)]
+    assert name not in conditions.settings(cells)
+    cells.append(with_gap(record("PKT"), some))
+    assert conditions.unequal(cells) == {
+        name: {"false": ("AT", "SP", "CC"), "true": ("PKT",)}
+    }
+    larger = with_gap(record("VID"), {"logits": 2e-6})
+    assert conditions.unequal([with_gap(record("PKT"), some), larger]) == {}

@@ -8,12 +8,13 @@ import numpy as np
 import dataloader
 import distiller
 import fakes
-from op_utils import cache_plan
-from op_utils.checkpoint import Checkpoints
+from op_utils import cache_gap, cache_plan
+from op_utils.cached_training import open_cache, run_with
 from op_utils.evaluation import Evaluator
 from op_utils.options import Options
 from op_utils.recipe import Recipe
-from op_utils.teacher_cache import TeacherCache, open_cache
+from op_utils.run_folder import RunFolder
+from op_utils.teacher_cache import TeacherCache
 from op_utils.trainer import Trainer
 from tests.op_utils import tiny
 
@@ -120,19 +121,28 @@ class Run:
         a_method = method(self.settings.distiller, self.data, student, of_teacher)
         plan = cache_plan.plan(self.settings, self.data, a_method, student, of_teacher)
         how = recipe(self.data, self.epochs)
-        checkpoints = Checkpoints(self.folder)
         evaluator = Evaluator(self.data.splits, dataloader.eval_batches, MEAN, STD)
-        source = open_cache(
-            plan, self.settings, self.data, of_teacher, how, checkpoints, evaluator
-        )
-        Trainer(
-            student=student,
-            teacher=of_teacher,
-            method=a_method,
-            recipe=how,
-            batches=source.batches,
-            evaluate=lambda *_: {},
-            checkpoints=checkpoints,
-            observers=observers,
-        ).run()
+        with self.run_folder.open({"seed": how.seed}) as run_folder:
+            parts = self.data, of_teacher, how, run_folder, evaluator
+            source = open_cache(plan, self.settings, *parts)
+            trainer = Trainer(
+                student=student,
+                teacher=of_teacher,
+                method=a_method,
+                recipe=how,
+                batches=source.batches,
+                evaluate=lambda *_: {},
+                checkpoints=run_folder.checkpoints,
+                observers=observers,
+            )
+            run_with(source, trainer)
         return tiny.values(student.variables)
+
+    @property
+    def run_folder(self) -> RunFolder:
+        return RunFolder(self.folder)
+
+    @property
+    def gap(self) -> dict | None:
+        """What config.json says of it."""
+        return self.run_folder.read_config().get(cache_gap.KEY)

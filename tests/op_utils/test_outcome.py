@@ -46,6 +46,8 @@ def folder(tmp_path):
     folder = RunFolder(tmp_path)
     with folder.open({}):
         folder.check_inputs({"x": "0"})
+    config = files.read_json(folder.config)
+    files.write_json(folder.config, {**config, "teacher_cache_gap": {"logits": 0.5}})
     table = MetricsTable(folder.metrics)
     for epoch, accuracy in ((1, 0.25), (2, 0.75), (3, 0.5)):
         row = {"epoch": epoch, "step": epoch, "test_accuracy": accuracy / 2}
@@ -99,6 +101,7 @@ def test_save(evaluator, folder, trains_teacher, capsys):
         "forward_passes": {"student": 1.0, "teacher": 2.5},
         "epochs": 3,
         "teacher_cache": False,
+        "teacher_cache_gap": {"logits": 0.5},
         "settings": settings.config(),
         "provenance": [provenance.facts()],
         "inputs": {"x": "0"},

@@ -5,7 +5,6 @@ import tensorflow as tf
 
 import fakes
 from op_utils import kept_output, step
-from op_utils.checkpoint import Checkpoints
 from tests.op_utils import cached_runs, tiny
 from tests.op_utils.test_trainer import At, Killed, kill
 
@@ -163,7 +162,7 @@ def test_a_killed_training_goes_on_without_the_cache(name, folder, tmp_path):
     last = 2 * half.data.steps_per_epoch
     with pytest.raises(Killed):
         half(observers=[At(last, kill)])
-    assert Checkpoints(half.folder).newest(print)[1]["step"] == last - 1
+    assert half.run_folder.checkpoints.newest(print)[1]["step"] == last - 1
     half.settings = run(name, folder, tmp_path, is_cached=False).settings
     tiny.assert_equal(half(), live)
 
@@ -194,6 +193,6 @@ def test_a_run_goes_on_where_one_phase_ends(tmp_path):
     keras.utils.set_random_seed(0)
     with pytest.raises(Killed):
         run([At(first_of_second_phase, kill)])
-    position = Checkpoints(run.folder).newest(print)[1]
+    position = run.run_folder.checkpoints.newest(print)[1]
     assert (position["phase"], position["step"]) == (0, data.steps_per_epoch)
     tiny.assert_equal(run(), expected)
