@@ -12,7 +12,7 @@ import pathlib
 from absl import flags
 
 import dataloader
-from nets import given, profile
+from nets import for_data, given, profile
 from op_utils import (
     command_line,
     evaluation,
@@ -36,10 +36,7 @@ flags.DEFINE_string(
 def load(path: str, scaling: str, role: str, dataset: dataloader.Dataset):
     """A net that fits the data set, in the precision it was trained in."""
     source = given.Given(role, file=path, scaling=scaling)
-    shape, scale = dataset.input_shape, {"mean": dataset.mean, "std": dataset.std}
-    net = given.build(source, dataset.num_classes, shape, **scale)
-    evaluation.check_fits(net, dataset.num_classes, shape, path)
-    return net
+    return for_data.build(source, dataset)
 
 
 def measure(path: str, teacher_path: str, dataset: dataloader.Dataset) -> dict:

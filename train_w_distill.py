@@ -15,8 +15,15 @@ from absl import flags
 import dataloader
 import distiller
 import nets
-from nets import given, profile, saving
-from op_utils import cache_plan, command_line, evaluation, option_flags, outcome
+from nets import for_data, given, profile, saving, wrapped
+from op_utils import (
+    cache_plan,
+    command_line,
+    evaluation,
+    normalisation,
+    option_flags,
+    outcome,
+)
 from op_utils.best_net import BestNet
 from op_utils.cached_training import open_cache, run_with
 from op_utils.metrics_table import MetricsTable
@@ -46,25 +53,16 @@ def canonical(settings: Options) -> Options:
 
 
 def build_net(source: dict, settings: Options, data, seed: int, scale_of=None):
-    """A net for these data, which are scaled as for the net `scale_of`."""
-    source, dataset = given.Given(**source), data.dataset
-    net = given.build(
-        source,
-        dataset.num_classes,
-        dataset.input_shape,
-        mean=(scale_of or dataset).mean,
-        std=(scale_of or dataset).std,
-        dtype=settings.precision,
-        seed=seed,
-    )
-    evaluation.check_fits(net, dataset.num_classes, dataset.input_shape, source.origin)
-    return net
+    """A net for these data, with the scale of what `scale_of` is, by default theirs."""
+    how = {"dtype": settings.precision, "seed": seed, "scale_of": scale_of}
+    return for_data.build(given.Given(**source), data.dataset, **how)
 
 
 def build_pair(settings: Options, data, teacher):
     """The student, the teacher as it sees the student's images, and their method."""
+    scale_of = normalisation.source(settings, data.dataset, teacher)
     source = settings.net("student")
-    student = build_net(source, settings, data, settings.seed, teacher)
+    student = build_net(source, settings, data, settings.seed, scale_of)
     if teacher is not None:
         teacher = nets.seen_by(teacher, student)
     keras.utils.set_random_seed(settings.seed)  # for the method's own layers
@@ -96,13 +94,15 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
         nets_notes = given.notes(teacher=teacher, student=student)
         for note in (*data.dataset.notes, *nets_notes, *plan.notes):
             print(f"note: {note}")
+    is_converted = teacher is not None and wrapped.is_converted(teacher)
+    earlier = normalisation.of_earlier_versions(settings, is_converted)
     settings = settings.without_unused(phases, data.augmentation, plan.is_used)
     recipe = settings.recipe(data.steps_per_epoch, student, phases)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
     folder = RunFolder(settings.train_dir or settings.default_train_dir())
     config = {**settings.config(), "data_sha256": data.digest}
     rules = {"wait": wait, "allow_other_code": settings.allow_other_code}
-    with folder.open(config, defaults=Options().config(), **rules):
+    with folder.open(config, defaults=Options().config() | earlier, **rules):
         if folder.is_finished:
             return outcome.confirmed(folder, role, saving.load)
         folder.write_indices(data.indices)
@@ -131,7 +131,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
             ),
         )
         run_with(cache, trainer)
-        entries = outcome.measure(trainer, evaluator, profile.sizes)
+        entries = outcome.measure(trainer, evaluator, profile.facts)
         outcome.save(folder, settings, trainer, entries, saving.save)
     return folder
 

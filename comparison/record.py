@@ -11,7 +11,8 @@ from op_utils import files, metrics_table, provenance, run_files
 from op_utils.run_folder import RunFolder
 
 FINISHED, FAILED, MISSING = "finished", "failed", "missing"
-_TEXTS = "net", "weights_sha256"  # all else that a result has of a net is a number
+_TEXTS = "net", "weights_sha256"  # all else that a result has of a net is a number,
+_OF_CHANNELS = "mean", "std"  # or one for each channel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,8 +207,9 @@ def _read_all(record: Record) -> None:
     tables += [result["best_on_validation"] or {}, record.forward_passes or {}]
     for table in tables:
         for name, value in table.items():
-            if name not in _TEXTS:
-                _check_number(name, value)
+            for number in value if name in _OF_CHANNELS else [value]:
+                if name not in _TEXTS:
+                    _check_number(name, number)
     needed = [table["top1"] for table in tables[:2]]
     needed += [record.last, settings["batch_size"], settings.get("task_weight", 1.0)]
     if result["best_on_validation"]:

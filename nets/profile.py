@@ -5,6 +5,8 @@ import math
 import keras
 import tensorflow as tf
 
+from nets.base import Net
+
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 
 
@@ -69,6 +71,18 @@ def _count(graph) -> int:
             columns = operation.outputs[0].shape[-1]
             total += operation.inputs[0].shape.num_elements() * columns
     return total
+
+
+def facts(net: Net) -> dict:
+    """Of one of our nets, what a result says: `sizes`, and its normalisation.
+
+    Of a net that `wrapped.seen_by` shows other images, `mean` and `std` are its own.
+    """
+    own = net
+    while isinstance(inner := getattr(own, "model", None), Net):
+        own = inner
+    scale = {"mean": list(own.mean), "std": list(own.std)}
+    return {**sizes(net), **scale}
 
 
 def sizes(model: keras.Model) -> dict[str, int]:

@@ -215,7 +215,14 @@ def seen_by(teacher: Net, student: Net) -> Net:
     if of(teacher) == of(student):
         return teacher
     shape, mean, std = of(student)
-    return WrappedNet(teacher, image_shape=shape, mean=mean, std=std)
+    seen = WrappedNet(teacher, image_shape=shape, mean=mean, std=std)
+    seen.notes += ("it gets the student's images in its own size and normalisation",)
+    return seen
+
+
+def is_converted(net: Net) -> bool:
+    """Whether it is one of our nets that `seen_by` shows converted images."""
+    return isinstance(net, WrappedNet) and isinstance(net.model, Net)
 
 
 def _check_without_layers(taps, reason: str) -> None:

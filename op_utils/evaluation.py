@@ -93,14 +93,3 @@ class Evaluator:
             return tf.cast(net(images, training=False), tf.float32)
 
         return forward
-
-
-def check_fits(net, num_classes: int, input_shape: Sequence[int], origin) -> None:
-    """Raises ValueError unless a net takes these images and knows these classes."""
-    received = (tuple(net.image_shape), net.num_classes)
-    if received != (tuple(input_shape), num_classes):
-        raise ValueError(
-            f"the net in {origin} does not fit the data set. Expected a net for images "
-            f"of {tuple(input_shape)} and {num_classes} classes. Received: one for "
-            f"{received[0]} and {received[1]} classes."
-        )

@@ -15,6 +15,7 @@ ONLY_WITH_TEACHER = (
     "teacher_dir",
 )
 TEACHER_MODEL = ("teacher_taps", "teacher_scaling", "teacher_weights")
+ONLY_WITH_TEACHER_FILE = ("normalisation",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,13 @@ class NetOptions:
         "runs/teachers",
         "Where teachers are trained, and found again; runs may share it.",
         is_number_free=True,
+    )
+    normalisation: str = option(
+        "data",
+        "Whose mean and deviation scale the student's images: the data set's, as they "
+        "do of a student alone, or those of a teacher's .keras file. A student from a "
+        ".keras file keeps its own; the teacher sees what it was trained on.",
+        choices=("data", "teacher"),
     )
     student: str = option(
         "resnet8", "The student: as --teacher; a .keras file's weights are its start."

@@ -15,7 +15,12 @@ from op_utils.data_options import (
     ONLY_WITH_FOLDERS,
     ONLY_WITH_VARIATION,
 )
-from op_utils.net_options import FILES, ONLY_WITH_TEACHER, TEACHER_MODEL
+from op_utils.net_options import (
+    FILES,
+    ONLY_WITH_TEACHER,
+    ONLY_WITH_TEACHER_FILE,
+    TEACHER_MODEL,
+)
 from op_utils.options import ONLY_WITH_INIT, Options
 
 _PATHS = ("train_dir", "data_dir", "teacher_dir", "teacher_cache_dir")
@@ -158,7 +163,7 @@ def print_notes(options: Options, phases: Sequence, augmentation) -> None:
 
     if not options.uses_teacher:
         names = ("teacher", "teacher_checkpoint", *TEACHER_MODEL, *ONLY_WITH_TEACHER)
-        names += ("teacher_cache", *ONLY_WITH_CACHE)
+        names += (*ONLY_WITH_TEACHER_FILE, "teacher_cache", *ONLY_WITH_CACHE)
         note(names, f"--distiller={options.distiller}")
     elif options.has_trained_teacher:
         is_file = options.teacher_checkpoint
@@ -169,6 +174,12 @@ def print_notes(options: Options, phases: Sequence, augmentation) -> None:
     elif any(phase.trains_teacher for phase in phases):
         reason = f"--distiller={options.distiller}: its teacher starts with the student"
         note(ONLY_WITH_TEACHER, reason)
+    if options.teacher and not options.teacher_checkpoint:
+        reason = f"--teacher={options.teacher}, which is scaled as the data are"
+        note(ONLY_WITH_TEACHER_FILE, reason)
+    if options.teacher_checkpoint and options.is_file("student"):
+        reason = "--student=FILE.keras, which says itself how images are scaled"
+        note(ONLY_WITH_TEACHER_FILE, reason)
     if options.uses_teacher and not options.teacher_cache:
         note(ONLY_WITH_CACHE, "--teacher_cache=false")
     if not any(phase.length == "init" for phase in phases):

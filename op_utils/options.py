@@ -9,7 +9,13 @@ import re
 from op_utils.cache_options import ONLY_WITH_CACHE, CacheOptions
 from op_utils.data_options import ONLY_WITH_CROPS, ONLY_WITH_VARIATION, DataOptions
 from op_utils.file_digest import file_digest
-from op_utils.net_options import FILES, ONLY_WITH_TEACHER, TEACHER_MODEL, NetOptions
+from op_utils.net_options import (
+    FILES,
+    ONLY_WITH_TEACHER,
+    ONLY_WITH_TEACHER_FILE,
+    TEACHER_MODEL,
+    NetOptions,
+)
 from op_utils.option import (
     COUNT,
     FRACTION,
@@ -226,7 +232,7 @@ class Options(NetOptions, DataOptions, CacheOptions):
     def without_teacher(self) -> "Options":
         """The same settings with those of a teacher left out."""
         names = (*ONLY_WITH_TEACHER, "teacher_checkpoint", *TEACHER_MODEL)
-        names += ("teacher_cache", *ONLY_WITH_CACHE)
+        names += ("teacher_cache", *ONLY_WITH_CACHE, *ONLY_WITH_TEACHER_FILE)
         return dataclasses.replace(self, **_defaults(*names), teacher="")
 
     def without_unused(self, phases, augmentation, is_cached=True) -> "Options":
@@ -268,11 +274,11 @@ class Options(NetOptions, DataOptions, CacheOptions):
                 "from fresh weights. Expected --teacher=NET instead of a trained one. "
                 f"Received: --teacher_{name}={getattr(self, f'teacher_{name}')}."
             )
+        unused = () if self.teacher_checkpoint else ONLY_WITH_TEACHER_FILE
         if method.trains_teacher or self.has_trained_teacher:
-            unused = dataclasses.replace(self, **_defaults(*ONLY_WITH_TEACHER))
-            no_net = {"teacher": ""} if self.teacher_checkpoint else {}
-            return dataclasses.replace(unused, **no_net)
-        return self
+            unused += ONLY_WITH_TEACHER
+        no_net = {"teacher": ""} if self.teacher_checkpoint else {}
+        return dataclasses.replace(self, **_defaults(*unused), **no_net)
 
     def check_loss_of(self, method) -> None:
         """Raises ValueError if neither the method nor the labels teach anything.

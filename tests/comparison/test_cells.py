@@ -215,6 +215,8 @@ def test_what_a_run_leaves_out_as_unused_is_no_other_setting(tmp_path):
         ("result.json", {"student": {"top1": None}}),
         ("result.json", {"student": {"top1": 0.25, "loss": math.nan}}),
         ("result.json", {"student": {"top1": 0.25, "parameters": "many"}}),
+        ("result.json", {"student": {"top1": 0.25, "parameters": [1, 2]}}),
+        ("result.json", {"student": {"top1": 0.25, "mean": [0.5, "half"]}}),
         ("result.json", {"best_on_validation": {"epoch": 1}}),
         ("result.json", {"best_on_validation": BEST | {"test_accuracy": "0.5"}}),
         ("result.json", {"settings": {"hparam": [], "batch_size": 8}}),
@@ -283,6 +285,10 @@ def test_read_finds_what_is_finished(tmp_path):
     finish(cell)
     record = cell.read()
     assert record.state == FINISHED and record.last == 0.25 and record.epochs == 2
+    result = json.loads(cell.folder.result.read_text())
+    result["student"] |= {"mean": [0.5, 0.25, 0.5], "std": [0.25, 0.25, 0.25]}
+    cell.folder.result.write_text(json.dumps(result))
+    assert cell.read().state == FINISHED
 
 
 def test_a_failure_is_told_until_the_cell_is_finished(tmp_path):

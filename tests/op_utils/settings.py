@@ -36,6 +36,7 @@ VALUES = {
     "teacher_seed": 2,
     "teacher_data_seed": 5,
     "teacher_dir": "elsewhere/teachers",
+    "normalisation": "teacher",
     "student": "WRN-16-1",
     "student_taps": "stage1=b",
     "student_scaling": "pixels",

@@ -87,12 +87,3 @@ def test_speed_is_the_median_of_some_runs(evaluator, monkeypatch):
         evaluation, "time", types.SimpleNamespace(perf_counter=lambda: next(times))
     )
     assert evaluator.images_per_second(tiny.Linear(), repeats=3) == 450 / 2
-
-
-def test_check_fits():
-    net = types.SimpleNamespace(image_shape=(32, 32, 3), num_classes=10)
-    evaluation.check_fits(net, 10, [32, 32, 3], "a.keras")
-    for classes, shape in ((11, (32, 32, 3)), (10, (8, 8, 1))):
-        message = rf"in a\.keras does not fit.*{classes} classes\. Rec.* and 10 classes"
-        with pytest.raises(ValueError, match=message):
-            evaluation.check_fits(net, classes, shape, "a.keras")

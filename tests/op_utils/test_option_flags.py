@@ -147,6 +147,16 @@ option_flags.print_notes(settings, phases, augmentation)
             ["merge_valid", "skip_bad_images", "cache_gib"],
         ),
         (["--merge_valid", "--skip_bad_images", "--dataset=folder:a"], []),
+        (["--normalisation=teacher"], ["normalisation"]),
+        (["--normalisation=teacher", "--distiller=none"], ["normalisation"]),
+        (["--normalisation=teacher", "--teacher_checkpoint=a"], []),
+        (
+            [
+                *("--normalisation=teacher", "--teacher_checkpoint=a"),
+                "--student=a.keras",
+            ],
+            ["normalisation"],
+        ),
         (["--cache_gib=1", "--dataset=cifar10"], []),
         (["--teacher_cache", "--teacher_cache_taps", "--teacher_cache_dir=a"], []),
         (

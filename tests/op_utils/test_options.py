@@ -37,6 +37,7 @@ RANGES = {
     "cutout": ((0, 16), (-1,)),
     "mixup": ((0.0, 0.2, 8.0), (-0.1, NAN, INF)),
     "cutmix": ((0.0, 0.2, 8.0), (-0.1, NAN, INF)),
+    "normalisation": (("data", "teacher"), ("", "Data")),
     "teacher_epochs": ((1, 300), (0, -1)),
     "teacher_seed": ((0, 2**31 - 1), (-1, 2**31)),
     "teacher_data_seed": ((None, 0, 2**31 - 1), (-1, 2**31)),
@@ -327,7 +328,8 @@ def test_no_student_starts_with_a_fresh_teachers_seed():
 
 STUDENTS_OWN = (
     "student student_taps student_scaling student_weights distiller hparam task_weight "
-    "data_fraction epochs init_epochs init_learning_rate equal_epochs seed"
+    "data_fraction epochs init_epochs init_learning_rate equal_epochs seed "
+    "normalisation"
 ).split()
 OF_TRAINED_TEACHERS = {"teacher_scaling", "teacher_weights", "teacher_cache_precision"}
 

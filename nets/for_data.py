@@ -1,0 +1,52 @@
+"""A net where it meets data: built for them, or checked against them."""
+
+from nets import given
+from nets.base import Net
+
+
+def build(
+    source: given.Given, dataset, *, dtype=None, seed: int | None = None, scale_of=None
+) -> Net:
+    """Builds or loads a net for these data.
+
+    Args:
+        source: what is known of it.
+        dataset: a `dataloader.Dataset`.
+        dtype: see `nets.build`.
+        seed: see `nets.build`.
+        scale_of: has the `mean` and `std` of a net that does not say its own; None
+            takes the data set's.
+
+    Raises:
+        ValueError: as `given.build`, or the net does not fit.
+    """
+    scale_of = scale_of or dataset
+    net = given.build(
+        source,
+        dataset.num_classes,
+        dataset.input_shape,
+        mean=scale_of.mean,
+        std=scale_of.std,
+        dtype=dtype,
+        seed=seed,
+    )
+    check_fits(net, dataset, source.origin)
+    return net
+
+
+def check_fits(net: Net, dataset, origin: str) -> None:
+    """Raises ValueError unless a net takes these images and knows these classes.
+
+    Args:
+        net: any of ours.
+        dataset: a `dataloader.Dataset`.
+        origin: what errors call the net.
+    """
+    expected = tuple(dataset.input_shape), dataset.num_classes
+    received = tuple(net.image_shape), net.num_classes
+    if received != expected:
+        raise ValueError(
+            f"the net in {origin} does not fit the data set. Expected a net for images "
+            f"of {expected[0]} and {expected[1]} classes. Received: one for "
+            f"{received[0]} and {received[1]} classes."
+        )
