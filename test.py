@@ -12,7 +12,7 @@ import pathlib
 from absl import flags
 
 import dataloader
-from nets import for_data, given, profile
+from nets import class_names, for_data, given, profile
 from op_utils import (
     command_line,
     evaluation,
@@ -39,9 +39,8 @@ def load(path: str, scaling: str, role: str, dataset: dataloader.Dataset):
     return for_data.build(source, dataset)
 
 
-def measure(path: str, teacher_path: str, dataset: dataloader.Dataset) -> dict:
-    """All figures of the net at `path` on the data set's test split."""
-    net = load(path, flags.FLAGS.scaling, "", dataset)
+def measure(net, teacher_path: str, dataset: dataloader.Dataset) -> dict:
+    """All figures of the net on the data set's test split."""
     split = {"test": dataset.test}
     evaluator = evaluation.Evaluator(split, dataloader.eval_batches, net.mean, net.std)
     logits, labels = evaluator.logits(net), dataset.test.labels
@@ -88,12 +87,21 @@ def main() -> None:
     )
     for note in dataset.notes:
         print(f"note: {note}")
-    figures = measure(path, option_flags.path("teacher_checkpoint"), dataset)
+    net = load(path, flags.FLAGS.scaling, "", dataset)
+    names = net.class_names and class_names.listed(net.class_names, most=10)
+    print(f"{'classes':32} {names or 'unknown, the file does not name them'}")
+    figures = measure(net, option_flags.path("teacher_checkpoint"), dataset)
     for name, value in figures.items():
         text = f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
         print(f"{report.TITLES[name]:32} {text}")
     files.write_json(
-        output, {"checkpoint": path, "dataset": flags.FLAGS.dataset, **figures}
+        output,
+        {
+            "checkpoint": path,
+            "dataset": flags.FLAGS.dataset,
+            "class_names": net.class_names,
+            **figures,
+        },
     )
     print(f"saved {output}")
 

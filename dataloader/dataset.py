@@ -57,6 +57,7 @@ class Dataset:
         validation: the published validation split, if there is one beside `test`.
         digest: SHA-256 of the content where the loader knows it; else empty.
         notes: what its user should be told, a line each.
+        class_names: what the labels stand for, in their order; None is unknown.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Dataset:
     validation: Split | None = None
     digest: str = ""
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | None = None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

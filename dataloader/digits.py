@@ -32,4 +32,5 @@ def load() -> Dataset:
         std=std,
         crops=False,
         flips=False,
+        class_names=tuple("0123456789"),
     )

@@ -91,6 +91,7 @@ def load(
         std=std,
         digest=_digest(parts),
         notes=notes,
+        class_names=classes,
     )
 
 

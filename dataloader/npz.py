@@ -30,7 +30,8 @@ def load(path: str) -> Dataset:
         path: of a .npz file with `train_images` and `test_images`, uint8
             [N, H, W, C] of one size, and `train_labels` and `test_labels`, integers
             [N] from 0. Optional: `crops` and `flips`, booleans that say whether
-            random crops and mirroring keep the labels true (both yes if absent).
+            random crops and mirroring keep the labels true (both yes if absent), and
+            `class_names`, a text for each class.
 
     Raises:
         ValueError: the file cannot be read, or an array is missing or wrong.
@@ -67,17 +68,32 @@ def load(path: str) -> Dataset:
             f"the number of classes - 1. Received: labels up to {train.labels.max()}, "
             f"{len(train)} images."
         )
+    num_classes = int(train.labels.max()) + 1
     mean, std = pixel_statistics(train.images)
     return Dataset(
         name=f"npz:{path}",
         train=train,
         test=test,
-        num_classes=int(train.labels.max()) + 1,
+        num_classes=num_classes,
         mean=mean,
         std=std,
         crops=bool(arrays.get("crops", True)),
         flips=bool(arrays.get("flips", True)),
+        class_names=_class_names(arrays, num_classes, path),
     )
+
+
+def _class_names(arrays: dict, num_classes: int, path: str) -> tuple[str, ...] | None:
+    """The optional names of the classes; None if there are none."""
+    names = arrays.get("class_names")
+    if names is None:
+        return None
+    if names.shape != (num_classes,) or names.dtype.kind != "U" or not all(names):
+        raise ValueError(
+            f"class_names of npz:{path} do not fit the labels. Expected {num_classes} "
+            f"texts, in the labels' order. Received: {names.dtype} {list(names.shape)}."
+        )
+    return tuple(names.tolist())
 
 
 def _split(name: str, arrays: dict, path: str) -> Split:

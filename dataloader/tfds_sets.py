@@ -86,15 +86,17 @@ def load(
         mean, std = count_statistics(found.counts)
     else:
         mean, std = pixel_statistics(splits[0].images)
+    label = builder.info.features[keys[1]]
     return Dataset(
         name=name,
         train=splits[0],
         test=splits[1],
-        num_classes=builder.info.features[keys[1]].num_classes,
+        num_classes=label.num_classes,
         mean=mean,
         std=std,
         flips=builder.name not in _NO_FLIPS,
         digest=digest,
+        class_names=_class_names(label),
     )
 
 
@@ -118,6 +120,12 @@ def _builder(name, data_dir, known):
             f"name that TensorFlow Datasets knows. Received: {name=}. "
             f"({_first_line(error)})"
         ) from error
+
+
+def _class_names(label) -> tuple[str, ...] | None:
+    """The labels' names; None where TFDS has only numbers, which it makes up itself."""
+    names = tuple(label.names)
+    return None if all(name.isdecimal() for name in names) else names
 
 
 def _test_split(name, builder, keys):

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from nets import class_names
 from nets.layers import LayerMaker
 from nets.taps import Output, TapSpec
 
@@ -96,6 +97,8 @@ class Net(keras.Model):
         mean: tuple with one number for each channel.
         std: tuple with one number for each channel.
         head: the dense layer; `head(embedding)` gives logits.
+        class_names: what the logits stand for, in their order; None is unknown. Who
+            trains the net sets them; they are saved with it.
 
     Raises:
         ValueError: an argument is out of range or they contradict each other.
@@ -115,6 +118,16 @@ class Net(keras.Model):
                 f"Received: std={self.std}."
             )
         self.input_spec = keras.layers.InputSpec(shape=(None, *self.image_shape))
+        self.class_names = None
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """What the logits stand for; set to other than `num_classes` names raises."""
+        return self._class_names
+
+    @class_names.setter
+    def class_names(self, names):
+        self._class_names = class_names.checked(names, self.num_classes)
 
     # What a subclass implements.
 
@@ -182,14 +195,24 @@ class Net(keras.Model):
         return {**specs, "embedding": TapSpec((last.channels,), last.stride)}
 
     def get_config(self) -> dict:
-        """The constructor's arguments, without the seed."""
+        """The constructor's arguments, without the seed, and the class names."""
         return {
             **super().get_config(),
             "num_classes": self.num_classes,
             "input_shape": tuple(self.image_shape),
             "mean": tuple(self.mean),
             "std": tuple(self.std),
+            "class_names": self.class_names,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        """The net again, with fresh weights."""
+        config = dict(config)
+        names = config.pop("class_names", None)  # no constructor has to know them
+        net = super().from_config(config)
+        net.class_names = names
+        return net
 
     # Helpers for subclasses.
 

@@ -1,6 +1,6 @@
 """A net where it meets data: built for them, or checked against them."""
 
-from nets import given
+from nets import class_names, given
 from nets.base import Net
 
 
@@ -8,6 +8,9 @@ def build(
     source: given.Given, dataset, *, dtype=None, seed: int | None = None, scale_of=None
 ) -> Net:
     """Builds or loads a net for these data.
+
+    A net that is built, or a student, which is trained further, takes its classes'
+    names from the data.
 
     Args:
         source: what is known of it.
@@ -31,11 +34,15 @@ def build(
         seed=seed,
     )
     check_fits(net, dataset, source.origin)
+    if not source.file or source.role == "student":
+        net.class_names = dataset.class_names
     return net
 
 
 def check_fits(net: Net, dataset, origin: str) -> None:
     """Raises ValueError unless a net takes these images and knows these classes.
+
+    In their order, where both say what they are called.
 
     Args:
         net: any of ours.
@@ -50,3 +57,4 @@ def check_fits(net: Net, dataset, origin: str) -> None:
             f"of {expected[0]} and {expected[1]} classes. Received: one for "
             f"{received[0]} and {received[1]} classes."
         )
+    class_names.check_same(net.class_names, dataset.class_names, origin)

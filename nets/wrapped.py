@@ -72,6 +72,7 @@ class WrappedNet(Net):
         self.notes, self.tap_layers, self._specs = (), {}, {}
         self.tapped = self.untapped = self.head = None
         if isinstance(model, Net):
+            self.class_names = model.class_names
             _check_without_layers(taps, "One of our nets has taps of its own.")
             self._specs, self.head = model.tap_specs, model.head
         elif found_taps.has_graph(model):
@@ -154,7 +155,7 @@ class WrappedNet(Net):
         return dict(self._specs)
 
     def get_config(self) -> dict:
-        """The constructor's arguments."""
+        """The constructor's arguments, and the class names."""
         config = super().get_config()
         del config["num_classes"], config["input_shape"]
         return {
@@ -171,7 +172,10 @@ class WrappedNet(Net):
         """The net again, with fresh weights."""
         config = dict(config)
         model = keras.saving.deserialize_keras_object(config.pop("model"))
-        return cls(model, **config)
+        names = config.pop("class_names", None)
+        net = cls(model, **config)
+        net.class_names = names
+        return net
 
 
 def wrap(model: keras.Model, taps: Mapping[str, str] | None = None, **options) -> Net:

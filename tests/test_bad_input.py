@@ -108,6 +108,16 @@ def test_teacher_for_other_data(classes, shape, word, tmp_path):
         assert_one_clear_line(finished, word, "10 classes")
 
 
+def test_teacher_with_its_classes_in_another_order(tmp_path):
+    net = nets.build("resnet8", 10, (8, 8, 1))
+    net.class_names = tuple("1023456789")
+    saving.save(net, tmp_path / "teacher.keras")
+    finished = commands.run(TRAIN, "--teacher_checkpoint=teacher.keras", cwd=tmp_path)
+    words = "another order", "0, 1, 2, 3, 4, 5, 6, 7, 8, 9", "1, 0, 2, 3, 4, 5, 6, 7"
+    assert_one_clear_line(finished, "teacher.keras", *words)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_teacher_that_does_not_say_how_it_wants_pixels(tmp_path):
     model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
     model.save(tmp_path / "teacher.keras")

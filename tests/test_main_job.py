@@ -52,6 +52,8 @@ def test_evaluation_agrees_with_training(teacher):
         assert figures[name] == result[name]
     assert figures["agreement"] == 1.0
     assert f"{figures['top1']:.6g}" in finished.out
+    assert figures["class_names"] == list("0123456789")
+    assert re.search("^classes +0, 1, 2, 3, 4, 5, 6, 7, 8, 9$", finished.out, re.M)
 
 
 @pytest.mark.parametrize(

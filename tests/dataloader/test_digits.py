@@ -13,6 +13,7 @@ def digits():
 def test_facts(digits):
     assert digits.name == "digits"
     assert (digits.input_shape, digits.num_classes) == ((8, 8, 1), 10)
+    assert digits.class_names == tuple("0123456789")
     assert (len(digits.train), len(digits.test)) == (1438, 359)
     assert not digits.crops and not digits.flips
     for split in (digits.train, digits.test):

@@ -50,6 +50,7 @@ def five(tmp_path_factory):
 def test_five_classes(five):
     root, written, dataset = five
     assert (dataset.name, dataset.num_classes) == (f"folder:{root}", 5)
+    assert dataset.class_names == CLASSES
     assert dataset.input_shape == (48, 48, 3)
     for split, each in (("train", 4), ("test", 2)):
         found = getattr(dataset, split)

@@ -31,6 +31,13 @@ def test_arrays_arrive_unchanged(tmp_path):
     assert dataset.crops and dataset.flips
 
 
+def test_class_names_are_optional(tmp_path):
+    assert load(tmp_path).class_names is None
+    assert load(tmp_path, class_names=["b", "a", "c d"]).class_names == (
+        *("b", "a", "c d"),
+    )
+
+
 def test_augmentation_can_be_forbidden(tmp_path):
     dataset = load(tmp_path, flips=False)
     assert dataset.crops and not dataset.flips
@@ -48,6 +55,9 @@ def test_augmentation_can_be_forbidden(tmp_path):
         ({"train_labels": np.full(12, 2**32 + 1)}, "12 integers"),
         ({"train_labels": np.full(12, 12)}, "more classes"),
         ({"test_images": np.zeros((4, 5, 5, 3), np.uint8)}, "differ in size"),
+        ({"class_names": np.array(["a", "b"])}, "class_names of npz.*Expected 3 texts"),
+        ({"class_names": np.array([1, 2, 3])}, r"Received: int64 \[3\]"),
+        ({"class_names": np.array(["a", "", "c"])}, "Expected 3 texts"),
     ],
 )
 def test_wrong_arrays(tmp_path, changes, message):

@@ -36,6 +36,20 @@ def test_what_is_here_need_not_be_downloaded(tmp_path):
         dataloader.is_here("no_such_set", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"names": ["cat", "dog", "eel"]}, ("cat", "dog", "eel")),
+        ({"names": ["3", "1", "2"]}, None),
+        ({"num_classes": 3}, None),  # TFDS calls them 0, 1, 2
+    ],
+)
+def test_class_names(tmp_path, given, expected):
+    labels = tfds.features.ClassLabel(**given)
+    write_set(tmp_path, labels=labels, train=3, test=3)
+    assert dataloader.load("toy", data_dir=tmp_path).class_names == expected
+
+
 def test_writing_is_not_mirrored(tmp_path):
     labels = tfds.features.ClassLabel(num_classes=10)
     write_set(tmp_path, "mnist", (28, 28, 1), labels, train=5, test=5)
@@ -102,6 +116,7 @@ def test_cifar10():
     cifar10 = dataloader.load("cifar10", data_dir=str(PREPARED))
     assert (cifar10.input_shape, cifar10.num_classes) == ((32, 32, 3), 10)
     assert cifar10.crops and cifar10.flips
+    assert cifar10.class_names[::9] == ("airplane", "truck")
     assert cifar10.mean == (0.4914, 0.4822, 0.4465)
     assert cifar10.std == (0.2470, 0.2435, 0.2616)
     for split, size in ((cifar10.train, 5000), (cifar10.test, 1000)):
