@@ -170,9 +170,8 @@ def history(record: Mapping) -> list[dict]:
         ValueError: it is not what a run writes.
     """
     found = record.get("provenance", [{"versions": record.get("versions", {})}])
-    is_whole = isinstance(found, list) and found
-    if not is_whole or not all(isinstance(entry, dict) for entry in found):
-        raise ValueError(f"a list was expected as provenance, not {found!r}")
+    if not (isinstance(found, list) and found and all(map(_is_entry, found))):
+        raise ValueError(f"a list of facts was expected as provenance, not {found!r}")
     return found
 
 
@@ -198,6 +197,15 @@ def conditions(found: Mapping) -> dict[str, str]:
 def short(digest: str) -> str:
     """The beginning of a digest, for people."""
     return digest.removeprefix("sha256:")[:_SHOWN]
+
+
+def _is_entry(found) -> bool:
+    kinds = {"sources_sha256": str, "commit": str, "versions": dict, "hardware": dict}
+    return (
+        isinstance(found, dict)
+        and all(isinstance(found.get(n, kind()), kind) for n, kind in kinds.items())
+        and isinstance(found.get("hardware", {}).get("processor", {}), dict)
+    )
 
 
 def _sources(found: Mapping) -> str:

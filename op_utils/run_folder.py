@@ -174,7 +174,9 @@ class RunFolder:
         inputs = saved.get("inputs", {})
         try:
             earlier = provenance.history(saved)
-            if not isinstance(inputs, dict):
+            if not isinstance(inputs, dict) or not all(
+                isinstance(digest, str) for digest in inputs.values()
+            ):
                 raise ValueError(f"digests were expected as inputs, not {inputs!r}")
         except ValueError as error:
             raise ValueError(f"{self.config} is damaged: {error}.") from error

@@ -357,7 +357,10 @@ def test_what_is_finished_stays_valid(begun, machine):
 
 
 @pytest.mark.parametrize("name", ["provenance", "inputs"])
-@pytest.mark.parametrize("damage", [[], 1, "x", [1]])
+@pytest.mark.parametrize(
+    "damage",
+    [[], 1, "x", [1], {"x": 1}, [{"versions": 1}], [{"hardware": {"processor": 1}}]],
+)
 def test_a_damaged_record_is_named(begun, name, damage):
     config = files.read_json(begun.config)
     files.write_json(begun.config, {**config, name: damage})
