@@ -15,7 +15,8 @@ from absl import flags
 import dataloader
 import distiller
 import nets
-from nets import for_data, given, profile, saving, wrapped
+from nets import for_data, given, profile, saving
+from nets.wrapped import is_converted
 from op_utils import (
     cache_plan,
     command_line,
@@ -23,6 +24,7 @@ from op_utils import (
     normalisation,
     option_flags,
     outcome,
+    teacher_check,
 )
 from op_utils.best_net import BestNet
 from op_utils.cached_training import open_cache, run_with
@@ -67,12 +69,8 @@ def build_pair(settings: Options, data, teacher):
         teacher = nets.seen_by(teacher, student)
     keras.utils.set_random_seed(settings.seed)  # for the method's own layers
     method = distiller.resolve(settings.distiller, settings.hparam)
-    spec = distiller.DataSpec(
-        num_examples=len(data.train),
-        num_classes=data.dataset.num_classes,
-        labels=data.train.labels,
-        batch_size=settings.batch_size,
-    )
+    labels, num_classes = data.train.labels, data.dataset.num_classes
+    spec = distiller.DataSpec(len(labels), num_classes, labels, settings.batch_size)
     teacher_taps = {} if teacher is None else teacher.tap_specs
     return student, teacher, method.build(student.tap_specs, teacher_taps, spec)
 
@@ -94,8 +92,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
         nets_notes = given.notes(teacher=teacher, student=student)
         for note in (*data.dataset.notes, *nets_notes, *plan.notes):
             print(f"note: {note}")
-    is_converted = teacher is not None and wrapped.is_converted(teacher)
-    earlier = normalisation.of_earlier_versions(settings, is_converted)
+    earlier = normalisation.of_earlier_versions(settings, is_converted(teacher))
     settings = settings.without_unused(phases, data.augmentation, plan.is_used)
     recipe = settings.recipe(data.steps_per_epoch, student, phases)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
@@ -113,6 +110,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
         folder.check_inputs(digests(settings, method, teacher, student))
         scale = student.mean, student.std
         evaluator = evaluation.Evaluator(data.splits, dataloader.eval_batches, *scale)
+        teacher_check.before_training(settings, folder, teacher, evaluator, data)
         parts = data, teacher, recipe, folder, evaluator
         cache = open_cache(plan, settings, *parts)
         trainer = Trainer(

@@ -224,7 +224,7 @@ def seen_by(teacher: Net, student: Net) -> Net:
     return seen
 
 
-def is_converted(net: Net) -> bool:
+def is_converted(net: Net | None) -> bool:
     """Whether it is one of our nets that `seen_by` shows converted images."""
     return isinstance(net, WrappedNet) and isinstance(net.model, Net)
 

@@ -52,7 +52,15 @@ class Evaluator:
         """
         if (net, split) in self._remembered:
             return self._remembered[net, split]
-        return self._computed(net, split, check)
+        return self.logits_of(net, self.splits[split], check)
+
+    def logits_of(self, net, split, check: Callable = lambda: None) -> np.ndarray:
+        """The same of a split that is none of its own."""
+        forward, logits = self.forward(net), []
+        for batch in self._batches(split, BATCH_SIZE):
+            check()
+            logits.append(forward(batch["image"]).numpy())
+        return np.concatenate(logits)[: len(split.labels)]
 
     def first_logits(self, net, split: str = "test") -> np.ndarray:
         """Those of the first `BATCH_SIZE` images, computed; see `logits`."""
@@ -72,19 +80,12 @@ class Evaluator:
     def images_per_second(self, net, split: str = "test", repeats: int = 5) -> float:
         """Speed on batches of `BATCH_SIZE`: the median of some runs over a split."""
         speeds = []
-        self._computed(net, split)  # traces
+        self.logits_of(net, self.splits[split])  # traces
         for _ in range(repeats):
             began = time.perf_counter()
-            count = len(self._computed(net, split))
+            count = len(self.logits_of(net, self.splits[split]))
             speeds.append(count / (time.perf_counter() - began))
         return float(np.median(speeds))
-
-    def _computed(self, net, split: str, check: Callable = lambda: None) -> np.ndarray:
-        forward, logits = self.forward(net), []
-        for batch in self._batches(self.splits[split], BATCH_SIZE):
-            check()
-            logits.append(forward(batch["image"]).numpy())
-        return np.concatenate(logits)[: len(self.splits[split].labels)]
 
     def _compile(self, net):
         @tf.function(autograph=False)

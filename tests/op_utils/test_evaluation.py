@@ -42,6 +42,15 @@ def test_logits_are_those_of_all_images_in_order(evaluator, name):
     )
 
 
+def test_logits_of_a_split_that_is_none_of_its_own(evaluator):
+    net, split = tiny.Linear(), make_split(201, 5)
+    found = evaluator.logits_of(net, split)
+    np.testing.assert_allclose(found, numpy_logits(net, split), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(
+        evaluator.logits_of(net, SPLITS["test"]), evaluator.logits(net)
+    )
+
+
 def test_accuracies_of_every_split(evaluator):
     net = tiny.Linear()
     expected = {
@@ -74,6 +83,7 @@ def test_every_net_is_compiled_once(evaluator):
     del traces[:]
     for net in nets * 2:
         evaluator.accuracies(net)
+        evaluator.logits_of(net, make_split(3))
     assert traces == [evaluation.BATCH_SIZE] * 2
 
 
