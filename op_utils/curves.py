@@ -40,6 +40,7 @@ def plot(folders: Mapping[str, RunFolder], path: os.PathLike) -> None:
 
     canvas = figure.Figure(figsize=(7, 4.5), layout="constrained")
     axes = canvas.subplots()
+    labels = []
     for name, folder in folders.items():
         rows = metrics_table.read(folder.metrics)
         rows = [row for row in rows if "test_accuracy" in row]
@@ -47,11 +48,13 @@ def plot(folders: Mapping[str, RunFolder], path: os.PathLike) -> None:
         axes.plot(
             [100 * int(row["step"]) / last_step for row in rows],
             [100 * float(row["test_accuracy"]) for row in rows],
-            label=f"{name} ({100 * float(rows[-1]['test_accuracy']):.1f} %)",
         )
+        # "$" would begin a formula.
+        shown = name.replace("$", r"\$")
+        labels.append(f"{shown} ({100 * float(rows[-1]['test_accuracy']):.1f} %)")
     axes.set(xlabel="training done in %", ylabel="test accuracy in %")
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(axes.lines, labels)  # By itself it leaves out names that begin with _.
     files.write_atomically(path, lambda p: canvas.savefig(p, dpi=150))
 
 

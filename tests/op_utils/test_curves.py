@@ -44,6 +44,14 @@ def test_plot_names_runs_with_their_last_accuracy(tmp_path):
     assert "test accuracy in %" in text
 
 
+@pytest.mark.parametrize("name", ["$x_1$", r"$\frac$", "_hidden", r"a\$b$"])
+def test_names_of_runs_are_no_formulas(name, tmp_path):
+    folder = make_run(tmp_path / "a", ["0.25", "0.75"])
+    curves.plot({name: folder}, tmp_path / "plot.svg")
+    # The text of the legend is beside its glyphs; what stood in "$" would be an image.
+    assert f"<!-- {name} (75.0 %) -->" in (tmp_path / "plot.svg").read_text()
+
+
 @pytest.mark.parametrize("arguments", [[], ["runs/a"]])
 def test_runs_need_names(arguments):
     with pytest.raises(ValueError, match="NAME=RUN_FOLDER"):
