@@ -18,7 +18,7 @@ from absl import flags
 
 import dataloader
 from comparison import cells as cells_lib
-from comparison import estimate, grid_flags, listing, report, search
+from comparison import estimate, grid_flags, listing, references, report, search
 from comparison.progress import Progress
 from comparison.record import FAILED, FINISHED, MISSING
 from comparison.runner import Runner
@@ -31,6 +31,9 @@ flags.DEFINE_string("report_dir", "", "Folder of the report; default: --output."
 flags.DEFINE_integer("jobs", 1, "Runs side by side.", lower_bound=1)
 flags.DEFINE_bool("dry_run", False, "List the runs and about how long they take.")
 flags.DEFINE_bool("report_only", False, "Write the report of what is there.")
+flags.DEFINE_string(
+    "reference", "none", "Row or method that the others are compared with."
+)
 flags.DEFINE_bool("published", False, "Show published numbers beside ours.")
 
 
@@ -137,7 +140,14 @@ def run_search(made, expand, run) -> Iterator[list]:
             study.tell(records)
 
 
-def write_report(cells, folder: pathlib.Path) -> list:
+def read_reference(cells) -> str:
+    """The row to compare with, as the rows spell it; ValueError if it is none."""
+    if not flags.FLAGS["reference"].present:
+        return references.ALONE  # Also of a grid without it, where nothing is compared.
+    return references.resolve(flags.FLAGS.reference, [cell.record for cell in cells])
+
+
+def write_report(cells, folder: pathlib.Path, reference: str) -> list:
     """Writes the report and returns the records it is about."""
     records = [cell.read() for cell in cells]
     report.write(
@@ -147,6 +157,7 @@ def write_report(cells, folder: pathlib.Path) -> list:
         command=shlex.join(["python", *sys.argv]),
         published=flags.FLAGS.published,
         searched=bool(flags.FLAGS.search),
+        reference=reference,
     )
     print(f"saved {folder / 'report.md'}, report.html, cells.csv, report.json")
     return records
@@ -177,6 +188,7 @@ def main() -> None:
     cells = [cell for part in grids for cell in expand(part)]
     if not made:
         cells_lib.check_any(cells)
+    reference = read_reference(cells)
     if flags.FLAGS.dry_run:
         for trials in run_search(made, expand, lambda cells: None):
             cells += trials
@@ -195,7 +207,7 @@ def main() -> None:
         # A search may propose the same again.
         places = {cell.record: cell for cell in cells}
         folder = pathlib.Path(option_flags.path("report_dir") or output)
-        records = write_report(places.values(), folder)
+        records = write_report(places.values(), folder, reference)
     if not flags.FLAGS.report_only:
         own = {cell.record.folder for cell in cells_lib.runs(cells)[shard]}
         check_none_failed([record for record in records if record.folder in own])

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from comparison import (
+    accuracy_table,
     conditions,
     cost_plot,
     figures,
@@ -29,9 +30,10 @@ def blocks(
     command: str,
     published: bool,
     searched: bool,
+    reference: str,
 ) -> list[Block]:
     """All sections in their order."""
-    pairs = summary.pairs(records)
+    pairs = summary.pairs(records, reference)
     found: list[Block] = [Heading(1, title), Paragraph(_overview(records))]
     if command:
         found.append(Code(command))
@@ -65,8 +67,9 @@ def _pair(pair: Pair, published: bool, searched: bool) -> Iterator[Block]:
         )
     for table in pair.tables:
         yield Heading(3, f"{percent(table.fraction)} of the training data")
-        yield tables.accuracy(table)
-    yield Paragraph(tables.ACCURACY_NOTE)
+        yield accuracy_table.accuracy(table)
+        yield Paragraph(accuracy_table.evidence(table))
+    yield Paragraph(accuracy_table.note(pair.tables[0].reference))
     if len(pair.tables) > 1:
         yield Heading(3, "Across fractions")
         yield tables.across(pair)
@@ -86,7 +89,8 @@ def _pair(pair: Pair, published: bool, searched: bool) -> Iterator[Block]:
 def _plots(pair: Pair) -> list[Block]:
     looks = figures.looks(pair)
     greys = sum(not look.is_named for look in looks.values())
-    grey = " Grey: all but the best eight." if greys else ""
+    split = "on the validation split" if figures.by_validation(pair) else "in the test"
+    grey = f" Grey: all but the eight best {split}." if greys else ""
     found = [
         (plots.over_fraction(pair, looks), f"Accuracy over the training data.{grey}"),
         (

@@ -10,20 +10,35 @@ from typing import Any
 
 from comparison import conditions, summary
 from comparison.record import Record
+from comparison.references import ALONE
 
-FORMAT = 1
+FORMAT = 2
+# A spreadsheet takes what begins so for a formula, and runs it.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 # Without cells there are columns all the same.
 _NOBODY = Record("", "", "", "", (), 1.0, 0, pathlib.Path())
 
 
 def cells_csv(records: Sequence[Record]) -> str:
-    """One row a cell; what is missing is empty."""
-    rows = [_cell(record) for record in records]
+    """One row a cell; what is missing is empty.
+
+    A text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    rows = [
+        {name: _harmless(value) for name, value in _cell(record).items()}
+        for record in records
+    ]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(_cell(_NOBODY)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)  # None becomes empty, and a float what reads back equal.
     return text.getvalue()
+
+
+def _harmless(value):
+    """A number as it is."""
+    is_formula = isinstance(value, str) and value.startswith(_FORMULA)
+    return f"'{value}" if is_formula else value
 
 
 def _cell(record: Record) -> dict[str, Any]:
@@ -70,6 +85,7 @@ def report_json(
     command: str,
     published: Sequence[Mapping],
     searched: bool = False,
+    reference: str = ALONE,
 ) -> dict[str, Any]:
     """Everything: the cells with their results and curves, and the tables.
 
@@ -79,8 +95,9 @@ def report_json(
         command: with which it was made.
         published: facts about the grid's pairs.
         searched: whether what is varied are trials of a search.
+        reference: label or method of the rows that the others are compared with.
     """
-    pairs = summary.pairs(records)
+    pairs = summary.pairs(records, reference)
     return {
         "format": FORMAT,
         "title": title,
@@ -128,6 +145,8 @@ def _table(table: summary.Table, searched: bool) -> dict[str, Any]:
         "teacher": table.teacher,
         "student": table.student,
         "fraction": table.fraction,
+        "reference": table.reference,
+        **dataclasses.asdict(table.evidence),
         "rows": [
             {
                 "label": row.label,
@@ -136,8 +155,7 @@ def _table(table: summary.Table, searched: bool) -> dict[str, Any]:
                 "last": dataclasses.asdict(row.last),
                 "best": dataclasses.asdict(row.best),
                 "validation": dataclasses.asdict(row.validation),
-                "points_to_student_alone": row.difference
-                and dataclasses.asdict(row.difference),
+                "difference": row.difference and dataclasses.asdict(row.difference),
                 "seconds": dataclasses.asdict(row.seconds),
                 "relative_seconds": row.relative_seconds,
             }

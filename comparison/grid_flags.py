@@ -104,7 +104,7 @@ def _check_modes() -> None:
             "Received: both."
         )
     for mode, names in (
-        ("dry_run", ("jobs", "report_dir", "published")),
+        ("dry_run", ("jobs", "report_dir", "published", "reference")),
         ("report_only", ("jobs", "shard")),
     ):
         for name in names:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from comparison import contents, data_files, markdown, page, published_table, summary
 from comparison.record import Record
+from comparison.references import ALONE
 from op_utils import files
 
 MARKDOWN, PAGE = "report.md", markdown.PAGE
@@ -21,6 +22,7 @@ def write(
     command: str = "",
     published: bool = False,
     searched: bool = False,
+    reference: str = ALONE,
 ) -> None:
     """Writes the report, at any time while a grid runs; each file is whole or old.
 
@@ -34,6 +36,8 @@ def write(
         command: with which it was made, to be shown.
         published: show published numbers of the same data and nets, too.
         searched: the rows of a method are trials; show the best of them.
+        reference: label or method of the rows that the others are compared with, as
+            `references.resolve` gives it.
 
     Raises:
         OSError: it cannot be written.
@@ -41,14 +45,20 @@ def write(
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     found = contents.blocks(
-        records, title=title, command=command, published=published, searched=searched
+        records,
+        title=title,
+        command=command,
+        published=published,
+        searched=searched,
+        reference=reference,
     )
     pairs = summary.pairs(records) if published else ()
     facts = dict.fromkeys(
         fact for pair in pairs for fact in published_table.facts(pair)
     )
+    facts = list(map(dataclasses.asdict, facts))
     numbers = data_files.report_json(
-        records, title, command, list(map(dataclasses.asdict, facts)), searched
+        records, title, command, facts, searched, reference
     )
     files.write_json(folder / NUMBERS, numbers)
     _write(folder / CELLS, data_files.cells_csv(records))

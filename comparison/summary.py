@@ -5,12 +5,11 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from comparison import statistics
-from comparison.conditions import OF_METHOD, OF_TEACHER
+from comparison import differences, statistics
+from comparison.differences import Difference, Evidence
 from comparison.record import FINISHED, Record
-from comparison.statistics import Paired, Spread
-
-ALONE = "none"  # the method of the student alone
+from comparison.references import ALONE, baseline
+from comparison.statistics import Spread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,14 +18,13 @@ class Row:
 
     Attributes:
         records: planned cells, by seed.
-        difference: of the last accuracy to the student alone, in points; None for the
-            student alone.
+        difference: of the last accuracy to the reference; None for the reference.
         relative_seconds: those of training over those of the student alone that it is
             compared with, the mean over the seeds that both have.
     """
 
     records: tuple[Record, ...]
-    difference: Paired | None = None
+    difference: Difference | None = None
     relative_seconds: float | None = None
 
     @property
@@ -77,6 +75,8 @@ class Table:
     Attributes:
         fraction: share of the training data.
         rows: the student alone first, then by accuracy, the unfinished last.
+        evidence: what the rows' differences rest on.
+        reference: label or method of the rows that the others are compared with.
     """
 
     dataset: str
@@ -84,6 +84,8 @@ class Table:
     student: str
     fraction: float
     rows: tuple[Row, ...]
+    evidence: Evidence
+    reference: str = ALONE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,10 +134,14 @@ def trials(table: Table) -> list[Trials]:
     return found
 
 
-def pairs(records: Sequence[Record]) -> tuple[Pair, ...]:
+def pairs(records: Sequence[Record], reference: str = ALONE) -> tuple[Pair, ...]:
     """The grid's pairs in the order in which they first occur.
 
     What was trained without a teacher belongs to every pair with its student.
+
+    Args:
+        records: of the grid.
+        reference: label or method of the rows that the others are compared with.
     """
     members: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
@@ -149,7 +155,7 @@ def pairs(records: Sequence[Record]) -> tuple[Pair, ...]:
         for home in homes or [(record.dataset, "", record.student)]:
             members.setdefault(home, []).append(record)
     return tuple(
-        Pair(*key, tuple(_table(key, own) for own in _by_fraction(found)))
+        Pair(*key, tuple(_table(key, own, reference) for own in _by_fraction(found)))
         for key, found in members.items()
     )
 
@@ -161,45 +167,26 @@ def _by_fraction(records: Iterable[Record]) -> list[list[Record]]:
     return [found[fraction] for fraction in sorted(found, reverse=True)]
 
 
-def _table(key: tuple[str, str, str], records: Sequence[Record]) -> Table:
+def _table(
+    key: tuple[str, str, str], records: Sequence[Record], reference: str
+) -> Table:
     cells: dict[str, list[Record]] = {}
     for record in records:
         cells.setdefault(record.label, []).append(record)
+    # In an order of their own, so that sums round alike whatever the records' order.
+    rows = [sorted(cells[label], key=lambda r: r.seed) for label in sorted(cells)]
+    found, evidence = differences.of_table(rows, reference)
     rows = [
-        Row(
-            tuple(sorted(own, key=lambda r: r.seed)),
-            _difference(own, records),
-            _relative_seconds(own, records),
-        )
-        for own in cells.values()
+        Row(tuple(own), difference, _relative_seconds(own, records))
+        for own, difference in zip(rows, found, strict=True)
     ]
-    tested = [row.difference.p if row.difference else None for row in rows]
-    rows = [
-        dataclasses.replace(
-            row,
-            difference=row.difference
-            and dataclasses.replace(row.difference, adjusted=p),
-        )
-        for row, p in zip(rows, statistics.holm(tested), strict=True)
-    ]
-    return Table(*key, records[0].fraction, tuple(sorted(rows, key=_place)))
+    rows = tuple(sorted(rows, key=_place))
+    return Table(*key, records[0].fraction, rows, evidence, reference)
 
 
 def _place(row: Row) -> tuple:
     mean = row.last.mean
     return row.method != ALONE, math.inf if mean is None else -mean, row.label
-
-
-def _difference(own: Sequence[Record], records: Sequence[Record]) -> Paired | None:
-    if own[0].method == ALONE:
-        return None
-    both = [
-        (record.last, base.last)
-        for record in sorted(own, key=lambda r: r.seed)
-        if (base := baseline(record, records)) is not None
-    ]
-    points = [100 * (a - b) for a, b in both if a is not None and b is not None]
-    return statistics.paired(points)
 
 
 def _relative_seconds(own: Sequence[Record], records: Sequence[Record]) -> float | None:
@@ -210,34 +197,3 @@ def _relative_seconds(own: Sequence[Record], records: Sequence[Record]) -> float
         if alone is not None and record.seconds and alone.seconds
     ]
     return statistics.spread(shares).mean
-
-
-def baseline(record: Record, records: Iterable[Record]) -> Record | None:
-    """The student alone that a cell is compared with.
-
-    It has the same data, student and seed, varies nothing that the cell does not, and
-    has the settings of the recipe that the cell varies; among several it is the one
-    that shares most with it.
-    """
-    place = (record.dataset, record.student, record.fraction, record.seed)
-    found = [
-        other
-        for other in records
-        if other.method == ALONE
-        and (other.dataset, other.student, other.fraction, other.seed) == place
-        and set(other.varied) <= set(record.varied)
-        and _shares_recipe(other, record)
-    ]
-    return max(found, key=lambda other: len(other.varied), default=None)
-
-
-def _shares_recipe(alone: Record, record: Record) -> bool:
-    """Whether both were trained with the same values of what the record varies."""
-    if not (alone.result and record.result):
-        return True
-    own, theirs = record.result["settings"], alone.result["settings"]
-    return all(
-        own[name] == theirs[name]
-        for name in record.varied_names & own.keys() & theirs.keys()
-        if name not in OF_METHOD and not name.startswith(OF_TEACHER)
-    )

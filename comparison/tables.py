@@ -7,20 +7,11 @@ from comparison import summary
 from comparison.blocks import Grid
 from comparison.figures import percent
 from comparison.record import FAILED, FINISHED, Record
-from comparison.statistics import Paired, Spread
-from comparison.summary import ALONE, Pair, Row, Table
+from comparison.statistics import Spread
+from comparison.summary import Pair, Row, Table
 
 MISSING = "—"
 
-ACCURACY_NOTE = (
-    "Test accuracy in %, mean ± sample standard deviation over the finished seeds (of "
-    "the planned ones): after the last epoch, and at the epoch that was best on the "
-    "validation split; test accuracy never chooses an epoch. The difference to the "
-    f'student alone ("{ALONE}") is that of the last epoch in points over the seeds '
-    "that both have, with the 95 % t-interval of its mean and the p of the paired "
-    "t-test, also adjusted by Holm for all methods of the table; one pair, or equal "
-    f"differences, allow neither. {MISSING} is a number that is missing."
-)
 COST_NOTE = (
     "Epochs are those of all phases; passes are forward passes that were run for each "
     "training image, the mean over epochs and seeds; seconds are of training alone, "
@@ -41,30 +32,6 @@ def teacher(pair: Pair) -> str | None:
     ]
     found = _all((100 * entry["top1"] for entry in entries if entry), ".2f")
     return None if found == MISSING else f"The teacher's test accuracy is {found} %."
-
-
-def accuracy(table: Table) -> Grid:
-    """Accuracies and the differences to the student alone."""
-    header = (
-        "Method", "Seeds", "Last epoch", "Best on validation", "To student alone",
-        "95 % interval", "Pairs", "p", "p (Holm)",
-    )  # fmt: skip
-    return Grid(header, tuple(map(_accuracy_row, table.rows)))
-
-
-def _accuracy_row(row: Row) -> tuple[str, ...]:
-    start = (row.label, seeds(row), mean_std(row.last), mean_std(row.best))
-    found = row.difference
-    if found is None:
-        return *start, *["reference"], *[""] * 4
-    return (
-        *start,
-        points(found.mean),
-        interval(found),
-        str(found.n),
-        probability(found.p),
-        probability(found.adjusted),
-    )
 
 
 def costs(table: Table) -> Grid:
@@ -179,26 +146,6 @@ def mean_std(found: Spread) -> str:
         return MISSING
     std = MISSING if found.std is None else f"{100 * found.std:.2f}"
     return f"{100 * found.mean:.2f} ± {std}"
-
-
-def points(value: float | None) -> str:
-    """A difference with its sign."""
-    # Adding 0 takes the sign off a rounded -0.
-    return MISSING if value is None else f"{round(value, 2) + 0.0:+.2f}"
-
-
-def interval(found: Paired) -> str:
-    """Such as "-0.12 to +1.30"."""
-    if found.low is None:
-        return MISSING
-    return f"{points(found.low)} to {points(found.high)}"
-
-
-def probability(p: float | None) -> str:
-    """Three digits."""
-    if p is None:
-        return MISSING
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def hyperparameters(record: Record) -> str | None:

@@ -67,6 +67,7 @@ def result(cell, last, best, settings, versions):
             "loss": 1.25,
             "parameters": 78042,
             "multiply_accumulates": 12501632,
+            "weights_sha256": f"of {cell.folder.name}",
         },
         "best_on_validation": best
         and {"epoch": 2, "validation_accuracy": 0.9 * best, "test_accuracy": best},
