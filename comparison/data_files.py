@@ -36,9 +36,11 @@ def cells_csv(records: Sequence[Record]) -> str:
 
 
 def _harmless(value):
-    """A number as it is."""
-    is_formula = isinstance(value, str) and value.startswith(_FORMULA)
-    return f"'{value}" if is_formula else value
+    """A text that is shown as it is, in one row; what is no text stays."""
+    if not isinstance(value, str):
+        return value
+    text = f"'{value}" if value.startswith(_FORMULA) else value
+    return text.replace("\r", "\n")  # csv does not quote a text for it.
 
 
 def _cell(record: Record) -> dict[str, Any]:

@@ -50,6 +50,7 @@ BAD_FLAGS = {
     "--vary=temprature=2,4": "--vary=temprature",
     "--vary=temperature": "--vary=temperature",
     "--dry_run --report_only": "Received: both",
+    "--methods=none,AT --reference=SP": "one of none, AT. Received: --reference=SP",
     "--vary=KDD.weight=1": "KDD",
     "--vary=epochs=1,x": "--epochs cannot be 'x'",
     "--shard=3/2": "--shard=3/2",
@@ -133,6 +134,15 @@ def test_two_reports_of_one_folder_of_runs(tmp_path, monkeypatch):
             flags.FLAGS([SCRIPT, *TINY, "--methods=none", "--report_only", *given])
             benchmark.main()
     assert [len(table(tmp_path / n)[0]) for n in ("out", "out/small")] == [2, 1]
+
+
+def test_a_report_compares_with_another_row(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = "--methods=none,AT,KD", "--reference=ST", "--report_only"
+    with flagsaver.flagsaver():
+        flags.FLAGS([SCRIPT, *TINY, *given])
+        benchmark.main()
+    assert "| To Soft_logits |" in (tmp_path / "out/report.md").read_text()
 
 
 SEARCH = "--search=init_epochs:1:30", "--validation=0.1", "--trials=6"

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from comparison import cost_plot, figures, heat_map, plots, summary
@@ -58,6 +60,26 @@ def test_best_methods_have_a_colour_and_the_student_alone_is_black():
     assert top[0] in named
     assert "BSS" not in looks
     assert "AB" in looks and not looks["AB"].is_named
+
+
+def test_what_is_coloured_is_chosen_on_validation():
+    """By the test images it would be the other half."""
+    cells = [record("none", last=0.5, best=0.5)]
+    for i in range(16):
+        numbers = {"last": 0.5 + 0.01 * i, "best": 0.8 - 0.01 * i}
+        cells.append(record(f"M{i:02}", **numbers))
+
+    def named(cells):
+        looks = figures.looks(only_pair(cells))
+        return {label for label, look in looks.items() if look.is_named}
+
+    assert named(cells) == {"none", *(f"M{i:02}" for i in range(8))}
+    # Where some have no such number, it compares nothing.
+    bare = dataclasses.replace(
+        cells[3], result={**cells[3].result, "best_on_validation": None}
+    )
+    found = named([*cells[:3], bare, *cells[4:]])
+    assert found == {"none", *(f"M{i:02}" for i in range(8, 16))}
 
 
 def test_over_fraction_needs_two_fractions():

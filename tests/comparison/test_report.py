@@ -311,3 +311,58 @@ def test_the_best_trial_is_that_of_the_validation_split(tmp_path):
     texts = write(records, tmp_path)
     assert "2 of 3" not in texts["report.md"]
     assert "best_trials" not in texts["report.json"]
+
+
+def test_what_differences_rest_on_is_below_the_table(tmp_path):
+    """Three rows by hand; see test_block_model's whole table."""
+    values = {"none": (0.51, 0.51), "AT": (0.53, 0.53), "SP": (0.565, 0.535)}
+    records = [
+        record(method, seed=seed, last=last)
+        for method, own in values.items()
+        for seed, last in enumerate(own)
+    ]
+    texts = write(records, tmp_path)
+    text = (
+        "s = 1.22 points, with 2 degrees of freedom. For 2 differences an interval is "
+        "c = 5.42 standard errors to each side. The smallest difference that 2 blocks "
+        "can show, c s sqrt(2 / 2), is 6.64 points; 17 blocks would show 1 point."
+    )
+    assert text in texts["report.md"] and text in texts["report.html"]
+    (table,) = json.loads(texts["report.json"])["tables"]
+    facts = {name: table[name] for name in ("reference", "k", "df", "blocks")}
+    assert facts == {"reference": "none", "k": 2, "df": 2, "blocks": 2}
+    numbers = [table[name] for name in ("s", "c", "half_width")]
+    assert numbers == pytest.approx([1.5**0.5, 5.418, 6.636], abs=1e-3)
+    assert table["blocks_for_one_point"] == 17
+    rows = {row["label"]: row["difference"] for row in table["rows"]}
+    assert rows["none"] is None
+    assert list(rows["SP"]) == ["reference", "points", "se", "low", "high", "p"]
+    assert rows["SP"]["se"] == pytest.approx(1.75**0.5)
+
+
+def test_the_words_follow_the_reference(tmp_path):
+    records = [record(m, seed=s) for m in ("none", "AT", "SP") for s in (0, 1)]
+    text = write(records, tmp_path)["report.md"]
+    assert "| To student alone |" in text
+    text = write(records, tmp_path, reference="AT")["report.md"]
+    assert "| To AT |" in text and 'difference to the reference ("AT")' in text
+    assert "To student alone" not in text
+    (row,) = [x for x in text.splitlines() if x.startswith("| AT | 2 of 2 | 50.00")]
+    assert row.endswith("| reference |  |  |  |")
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_cells_are_no_formulas(start, tmp_path):
+    text = f"{start}1+cmd|' /C calc'!A0"
+    records = [
+        record("none", last=-0.5, student=text),
+        record("AT", state=FAILED, reason=text),
+    ]
+    write(records, tmp_path)
+    with open(tmp_path / "cells.csv", newline="") as file:
+        alone, lost = csv.DictReader(file)
+    expected = f"'{text}".replace("\r", "\n")
+    assert (alone["student"], lost["reason"]) == (expected, expected)
+    assert (alone["last"], lost["method"], lost["last"]) == ("-0.5", "AT", "")
+    cells = json.loads((tmp_path / "report.json").read_text())["cells"]
+    assert cells[1]["reason"] == text
