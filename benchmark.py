@@ -12,6 +12,7 @@ import functools
 import pathlib
 import shlex
 import sys
+import time
 from collections.abc import Iterator
 
 from absl import flags
@@ -22,19 +23,23 @@ from comparison import estimate, grid_flags, listing, references, report, search
 from comparison.progress import Progress
 from comparison.record import FAILED, FINISHED, MISSING
 from comparison.runner import Runner
-from op_utils import command_line, option_flags
-from train_w_distill import build_net, canonical
+from op_utils import cache_plan, command_line, environment, forecast, option_flags
+from op_utils.evaluation import Evaluator
+from op_utils.totals import NonFiniteLoss
+from train_w_distill import build_net, build_pair, canonical
 
 grid_flags.define()
 flags.DEFINE_string("output", "runs/benchmark", "Folder of runs and report.")
 flags.DEFINE_string("report_dir", "", "Folder of the report; default: --output.")
 flags.DEFINE_integer("jobs", 1, "Runs side by side.", lower_bound=1)
-flags.DEFINE_bool("dry_run", False, "List the runs and about how long they take.")
+flags.declare_key_flag("dry_run")  # of train_w_distill.py
 flags.DEFINE_bool("report_only", False, "Write the report of what is there.")
 flags.DEFINE_string(
     "reference", "none", "Row or method that the others are compared with."
 )
 flags.DEFINE_bool("published", False, "Show published numbers beside ours.")
+
+START = time.perf_counter() - environment.BEGAN  # seconds that every run takes, too
 
 
 @functools.cache
@@ -80,19 +85,44 @@ def check_data(cells) -> None:
             check_data_set(data["name"], data["data_dir"], flags.FLAGS.dry_run)
 
 
-def epoch_seconds(settings) -> float | None:
-    """Measures how long an epoch of all of the data takes by the default method."""
+def measure(settings) -> estimate.Measured | None:
+    """Measures a few steps of the settings' method on its nets, and an evaluation."""
     data = prepared(**{**settings.data(), "fraction": 1.0})
     if data is None:
         return None
-    student, teacher = (
-        build_net(settings.net(role), settings, data, 0)
-        if role == "student" or settings.uses_teacher
-        else None
-        for role in ("student", "teacher")
+    names = ":".join(filter(None, (settings.teacher, settings.student)))
+    print(f"measuring {settings.distiller} on {names}", file=sys.stderr)
+    began, teacher = time.perf_counter(), None
+    try:
+        if settings.uses_teacher:
+            teacher = build_net(settings.net("teacher"), settings, data, 0)
+        student, teacher, method = build_pair(settings, data, teacher)
+        scale = student.mean, student.std
+        building = time.perf_counter() - began
+        found = forecast.measure(
+            student=student,
+            teacher=teacher,
+            method=method,
+            recipe=settings.recipe(data.steps_per_epoch, student, method.phases()),
+            data=data,
+            evaluator=Evaluator(data.splits, dataloader.eval_batches, *scale),
+            checkpoints=None,
+            plan=cache_plan.plan(settings, data, method, student, teacher),
+            settings=settings,
+        )
+    except (ValueError, NonFiniteLoss) as error:
+        print(f"note: {settings.distiller} on {names} cannot be measured: {error}")
+        return None
+    return estimate.Measured(
+        epochs=tuple(
+            (phase.length, phase.step_seconds * data.steps_per_epoch)
+            for phase in found.phases
+        ),
+        evaluation=found.evaluation_seconds,
+        beside=START + building + found.starting_seconds + found.last_seconds,
+        cache=found.cache.total if found.cache else 0,
+        memory=forecast.peak_memory()["memory"],
     )
-    step = estimate.step_seconds(student, teacher, settings.batch_size)
-    return step * data.steps_per_epoch
 
 
 def run_cells(cells) -> None:
@@ -192,8 +222,8 @@ def main() -> None:
     if flags.FLAGS.dry_run:
         for trials in run_search(made, expand, lambda cells: None):
             cells += trials
-        for line in listing.lines(cells_lib.runs(cells)[shard], epoch_seconds):
-            print(line)
+        for line in listing.lines(cells_lib.runs(cells)[shard], measure, START):
+            print(line, flush=True)
         if made:
             print(f"of {flags.FLAGS.trials} trials; the results choose the others")
         return

@@ -26,18 +26,17 @@ from op_utils import (
     outcome,
     teacher_check,
 )
-from op_utils.best_net import BestNet
 from op_utils.cached_training import open_cache, run_with
-from op_utils.metrics_table import MetricsTable
+from op_utils.forecast import DryRun
 from op_utils.options import Options
-from op_utils.progress import Progress
 from op_utils.run_folder import RunFolder
 from op_utils.run_inputs import digests
-from op_utils.tensorboard import TensorBoard
+from op_utils.run_observers import of_run
 from op_utils.trainer import Trainer
 
 option_flags.define()
 flags.DEFINE_bool("list", False, "Show methods with hyperparameters, nets, data sets.")
+flags.DEFINE_bool("dry_run", False, "Tell what would run and how long; write nothing.")
 
 
 def canonical(settings: Options) -> Options:
@@ -75,8 +74,8 @@ def build_pair(settings: Options, data, teacher):
     return student, teacher, method.build(student.tap_specs, teacher_taps, spec)
 
 
-def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
-    """Trains what the settings say and returns the finished run's folder."""
+def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
+    """Trains what the settings say and returns the run's folder; see `DryRun`."""
     data = dataloader.prepare(**settings.data())
     teacher, seed = None, settings.fresh_teacher_seed
     if settings.uses_teacher:
@@ -88,18 +87,24 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
     phases = method.phases()
     plan = cache_plan.plan(settings, data, method, student, teacher)
     if role == "student":
-        option_flags.print_notes(settings, phases, data.augmentation)
-        nets_notes = given.notes(teacher=teacher, student=student)
-        for note in (*data.dataset.notes, *nets_notes, *plan.notes):
-            print(f"note: {note}")
+        notes = given.notes(teacher=teacher, student=student)
+        notes = (*data.dataset.notes, *notes, *plan.notes)
+        option_flags.print_notes(settings, phases, data.augmentation, notes)
     earlier = normalisation.of_earlier_versions(settings, is_converted(teacher))
     settings = settings.without_unused(phases, data.augmentation, plan.is_used)
     recipe = settings.recipe(data.steps_per_epoch, student, phases)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
     folder = RunFolder(settings.train_dir or settings.default_train_dir())
     config = {**settings.config(), "data_sha256": data.digest}
+    defaults = Options().config() | earlier
+    if dry_run:  # Nothing is written; its measured steps change the nets.
+        if is_teacher_first and not folder.is_finished:
+            train(settings.for_teacher(), role="teacher", dry_run=dry_run)
+        parts = student, teacher, method, recipe, data, plan, settings
+        run = role, folder, config, defaults
+        return dry_run.tell(*run, *parts, dataloader.eval_batches)
     rules = {"wait": wait, "allow_other_code": settings.allow_other_code}
-    with folder.open(config, defaults=Options().config() | earlier, **rules):
+    with folder.open(config, defaults=defaults, **rules):
         if folder.is_finished:
             return outcome.confirmed(folder, role, saving.load)
         folder.write_indices(data.indices)
@@ -121,12 +126,7 @@ def train(settings: Options, *, role: str = "student", wait=False) -> RunFolder:
             batches=cache.batches,
             evaluate=evaluator.accuracies,
             checkpoints=folder.checkpoints,
-            observers=(
-                Progress(settings.batch_size, role, settings.evaluate_every),
-                MetricsTable(folder.metrics),
-                TensorBoard(folder.tensorboard, settings.config(), sample),
-                BestNet(folder.best_student, saving.save),
-            ),
+            observers=of_run(folder, settings, role, sample, saving.save),
         )
         run_with(cache, trainer)
         entries = outcome.measure(trainer, evaluator, profile.facts)
@@ -141,7 +141,7 @@ def main() -> None:
         print("\nnets:", ", ".join((*nets.names(), *given.OTHERS)))
         print("\ndata sets:", ", ".join(dataloader.names()))
         return
-    train(canonical(option_flags.read()))
+    train(canonical(option_flags.read()), dry_run=flags.FLAGS.dry_run and DryRun())
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ import time
 
 import tqdm
 
-from comparison import estimate
 from comparison.cells import Cell
 from comparison.record import FINISHED, Record
+from op_utils import quantities
 
 
 class Progress:
@@ -56,7 +56,7 @@ class Progress:
         elif record.state == FINISHED and seconds and guess is not None:
             self._wall += seconds
             self._guessed += guess
-        left = estimate.as_text(self.seconds_left())
+        left = quantities.duration(self.seconds_left())
         self.message(f"{self.done}/{self.total} {_told(record, seconds)}; left: {left}")
         self._bar.update(1)
 
@@ -91,7 +91,7 @@ def _told(record: Record, seconds: float) -> str:
         "" if record.best is None else f"best on validation {100 * record.best:.2f} %"
     )
     best = best and f" ({best})"
-    return f"{place}{100 * record.last:.2f} %{best} in {estimate.as_text(seconds)}"
+    return f"{place}{100 * record.last:.2f} %{best} in {quantities.duration(seconds)}"
 
 
 def place_of(record: Record) -> str:

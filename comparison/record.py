@@ -105,6 +105,14 @@ class Record:
         return total
 
     @property
+    def wall_seconds(self) -> float | None:
+        """Of training with compiling, evaluations and checkpoints, in one go.
+
+        None of a run that was interrupted, or of an earlier version.
+        """
+        return self.result.get("wall_seconds") if self.result else None
+
+    @property
     def _images_per_epoch(self) -> int:
         return int(self.rows[0]["step"]) * self.result["settings"]["batch_size"]
 
@@ -221,8 +229,9 @@ def _read_all(record: Record) -> None:
         for name in names:
             _check_number(name, float(row.get(name, 0)))
     _check_epochs(record)
-    if record.seconds is not None:
-        _check_number("seconds", record.seconds)
+    for value in (record.seconds, record.wall_seconds):
+        if value is not None:
+            _check_number("seconds", value)
     texts = [*record.hyperparameters, settings["distiller"]]
     texts += [row["phase"] for row in record.rows]
     for entry in provenance.history(result):

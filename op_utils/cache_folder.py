@@ -13,6 +13,7 @@ import numpy as np
 
 from op_utils import array_facts, array_file, files, kept_array
 from op_utils.array_facts import Damaged
+from op_utils.quantities import size as _size
 
 # Pieces that are wanted: version -> names.
 Wanted = Mapping[int, frozenset[str]]
@@ -61,6 +62,18 @@ class CacheFolder:
             for version, names in sorted(wanted.items())
         }
         return {version: names for version, names in found.items() if names}
+
+    def bytes_of(self, missing: Wanted) -> int:
+        """What these arrays take on the disk."""
+        return self.size * sum(
+            array_file.row_bytes(self.shapes[name], self.precision)
+            for of_version in missing.values()
+            for name in of_version
+        )
+
+    def free_bytes(self) -> int:
+        """What is free on the disk."""
+        return shutil.disk_usage(_existing(self.path)).free
 
     def fill(self, missing: Wanted, facts: Mapping, compute: Compute) -> None:
         """Computes and opens the arrays that are missing.
@@ -205,17 +218,13 @@ class CacheFolder:
 
     def _announce(self, missing: Wanted) -> None:
         names = sorted(set().union(*missing.values()))
-        needed = self.size * sum(
-            array_file.row_bytes(self.shapes[name], self.precision)
-            for of_version in missing.values()
-            for name in of_version
-        )
+        needed = self.bytes_of(missing)
         versions = f"{len(missing)} version{'s' if len(missing) > 1 else ''}"
         self.log(
             f"teacher cache: {self.size:,} images x {versions} of {', '.join(names)}: "
             f"{_size(needed)} in {self.path}"
         )
-        free = shutil.disk_usage(_existing(self.path)).free
+        free = self.free_bytes()
         if needed > free:
             raise ValueError(
                 f"the teacher cache does not fit on the disk. Expected {_size(needed)} "
@@ -228,12 +237,3 @@ class CacheFolder:
 def _existing(path: pathlib.Path) -> pathlib.Path:
     path = path.absolute()
     return next(p for p in (path, *path.parents) if p.exists())
-
-
-def _size(count: float) -> str:
-    """Bytes in words."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} GiB"

@@ -4,6 +4,9 @@ A variable that the user has set already keeps its value.
 """
 
 import os
+import time
+
+BEGAN = time.perf_counter()  # when the process did, about: scripts import this first
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # fatal messages alone
 # Without this TensorFlow takes oneDNN's kernels on some Intel processors only. On AMD

@@ -11,6 +11,7 @@ from op_utils import step as step_lib
 
 # One size everywhere, so that training and test.py round alike.
 BATCH_SIZE = 200
+_MEASURED = 3  # batches
 
 
 class Evaluator:
@@ -86,6 +87,29 @@ class Evaluator:
             count = len(self.logits_of(net, self.splits[split]))
             speeds.append(count / (time.perf_counter() - began))
         return float(np.median(speeds))
+
+    def seconds(self, net, *splits: str) -> float:
+        """About how long the logits of these splits take, from a few batches.
+
+        Args:
+            net: a Keras model.
+            splits: their names; all splits if there are none.
+        """
+        forward, total = self.forward(net), 0.0
+        for split in map(self.splits.__getitem__, splits or self.splits):
+            began = time.perf_counter()
+            batches = iter(self._batches(split, BATCH_SIZE))
+            images = next(batches)["image"]
+            total += time.perf_counter() - began
+            forward(images).numpy()  # traces
+            times = []
+            for _ in range(_MEASURED):
+                began = time.perf_counter()
+                images = next(batches, {"image": images})["image"]
+                forward(images).numpy()
+                times.append(time.perf_counter() - began)
+            total += float(np.median(times)) * -(-len(split.labels) // BATCH_SIZE)
+        return total
 
     def _compile(self, net):
         @tf.function(autograph=False)

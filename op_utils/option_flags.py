@@ -147,13 +147,16 @@ def path(name: str) -> str:
     return os.path.expanduser(flags.FLAGS[name].value)
 
 
-def print_notes(options: Options, phases: Sequence, augmentation) -> None:
-    """Says which flags were given but decide nothing in this run.
+def print_notes(
+    options: Options, phases: Sequence, augmentation, others: Sequence[str] = ()
+) -> None:
+    """Says which flags were given but decide nothing in this run, and other notes.
 
     Args:
         options: the run's.
         phases: the method's.
         augmentation: a `dataloader.Augmentation`, what is done to the images.
+        others: notes, a line each.
     """
 
     def note(names, reason):
@@ -209,3 +212,5 @@ def print_notes(options: Options, phases: Sequence, augmentation) -> None:
             f"note: the teacher is warmed up for {options.teacher_epochs / 2:g} epochs,"
             " half of --teacher_epochs"
         )
+    for text in others:
+        print(f"note: {text}")

@@ -73,6 +73,7 @@ def save(folder, settings, trainer, entries: Mapping, save_net: Callable) -> Non
         # Of any session, whatever the last one's flag; it changes no number.
         "teacher_cache": metrics_table.reads_cache(folder.metrics),
         cache_gap.KEY: folder.read_config().get(cache_gap.KEY),
+        "wall_seconds": trainer.wall_seconds,
         "settings": settings.config(),
         **folder.records(),
         "files": run_files.digests(folder.path),

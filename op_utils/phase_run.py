@@ -116,6 +116,20 @@ class PhaseRun:
 
     def run(self, checkpoint=None) -> None:
         """Trains from the start of the phase, or from a checkpoint, to its end."""
+        position, many_steps = self.start(checkpoint)
+        start = position["step"]
+        self.trainer.tell("phase_started", self._moment(start))
+        if position["epoch_is_open"]:
+            self._finish_epoch(self._moment(start))
+        while start < len(self.rates):
+            start = self._call(many_steps, start)
+
+    def start(self, checkpoint=None) -> tuple[dict, Callable]:
+        """Opens the batches, compiles, and reads the checkpoint if there is one.
+
+        Returns:
+            The position in the phase, and the function that runs n steps from there.
+        """
         position = {"step": 0, "epoch_is_open": False}
         if checkpoint is not None:
             position = self.trainer.checkpoints.position(checkpoint)
@@ -132,22 +146,22 @@ class PhaseRun:
         with self.signals.at_once():
             many_steps, self.totals = self._build(iterator)
         if checkpoint is not None:
-            self.trainer.checkpoints.restore(checkpoint, self._groups())
-        self.trainer.tell("phase_started", self._moment(start))
-        if position["epoch_is_open"]:
-            self._finish_epoch(self._moment(start))
-        while start < len(self.rates):
-            start = self._call(many_steps, start)
+            self.trainer.checkpoints.restore(checkpoint, self.groups())
+        return position, many_steps
 
-    def _call(self, many_steps, start: int) -> int:
-        """Runs one call and all that is due after it; returns the step reached."""
-        n = self._steps_to_run(start)
+    def timed(self, many_steps: Callable, start: int, n: int) -> float:
+        """Runs n steps from `start`, checks them, and returns the seconds."""
         began = time.perf_counter()
         are_finite = many_steps(tf.constant(n, tf.int64))
         self.totals.check(self.phase.name)
         self.optimizer.check()
         self._check_weights(are_finite, start + n)
-        self._pace(n, time.perf_counter() - began)
+        return time.perf_counter() - began
+
+    def _call(self, many_steps, start: int) -> int:
+        """Runs one call and all that is due after it; returns the step reached."""
+        n = self._steps_to_run(start)
+        self._pace(n, self.timed(many_steps, start, n))
         moment = self._moment(start + n)
         self.trainer.tell("stepped", moment)
         if moment.step % self.recipe.log_every == 0:
@@ -248,7 +262,7 @@ class PhaseRun:
             self._save(moment, epoch_is_open=True)
             raise
 
-    def _groups(self) -> dict[str, Sequence]:
+    def groups(self) -> dict[str, Sequence]:
         """Every variable that the rest of the training depends on."""
         trainer = self.trainer
         groups = {
@@ -270,7 +284,7 @@ class PhaseRun:
         }
         self.trainer.checkpoints.save(
             moment.step,
-            self._groups(),
+            self.groups(),
             position,
             lambda folder: self.trainer.tell("saving", folder),
         )

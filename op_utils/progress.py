@@ -1,16 +1,24 @@
 """What the terminal shows of a training."""
 
+import math
 import sys
+import time
 
 import tqdm
 
+from op_utils import quantities
 from op_utils.observer import Moment, Observer
+
+# A phase that will take more than the first is told how long, from the steps of the
+# second.
+_LONG, _MEASURED = 120.0, 10.0  # seconds
 
 
 class Progress(Observer):
     """A bar with images/s and time left, and a line every few epochs.
 
-    The bar is only drawn on a terminal; the lines always.
+    The bar is only drawn on a terminal; the lines always, among them one that tells how
+    long a phase will take, if that is long.
 
     Args:
         batch_size: images a step.
@@ -21,6 +29,8 @@ class Progress(Observer):
     def __init__(self, batch_size: int, label: str, every: int = 1):
         self.batch_size, self.label, self.every = batch_size, label, every
         self._bar = None
+        self._first = None  # when the phase's first call was over, and its step
+        self._evaluated = False  # whether there was an evaluation since then
 
     def message(self, text: str) -> None:
         """Prints a line above the bar."""
@@ -29,6 +39,7 @@ class Progress(Observer):
     def phase_started(self, moment: Moment) -> None:
         """Opens the phase's bar."""
         self.finished()
+        self._first, self._evaluated = None, False
         if moment.phase_step:
             self.message(f"going on at step {moment.phase_step} of {moment.phase}")
         self._bar = tqdm.tqdm(
@@ -42,11 +53,26 @@ class Progress(Observer):
         )
 
     def stepped(self, moment: Moment) -> None:
-        """Moves the bar."""
+        """Moves the bar; tells once how long the phase will take."""
         self._bar.update(moment.phase_step * self.batch_size - self._bar.n)
+        now = time.monotonic()
+        if self._first is None:  # The first call compiles.
+            self._first = now, moment.phase_step
+        began, first = self._first
+        if now - began < _MEASURED or moment.phase_step == first:
+            return
+        self._first = math.inf, first  # It is told once.
+        speed = (now - began) / (moment.phase_step - first)
+        seconds = (moment.phase_steps - moment.phase_step) * speed
+        if seconds > _LONG:
+            rest = "" if self._evaluated else ", evaluations not counted"
+            self.message(
+                f"{moment.phase}: about {quantities.duration(seconds)} left{rest}"
+            )
 
     def epoch_finished(self, moment: Moment, row: dict) -> None:
         """Prints the epoch's line, if one is due."""
+        self._evaluated = self._evaluated or "test_accuracy" in row
         is_last = moment.phase_step == moment.phase_steps
         if moment.epoch % self.every and not is_last and "test_accuracy" not in row:
             return

@@ -127,6 +127,17 @@ class RunFolder:
             self.indices, lambda path: np.savetxt(path, indices, fmt="%d")
         )
 
+    def check(
+        self,
+        config: Mapping,
+        defaults: Mapping | None = None,
+        allow_other_code: bool = False,
+    ) -> None:
+        """Raises what `open` would of another run's folder, and makes nothing."""
+        self._check_is_ours()
+        if self.config.exists():
+            self._claim(config, defaults or {}, allow_other_code, print)
+
     def _remove_leftovers(self) -> None:
         """What killed processes had not finished; nobody else writes these files."""
         nets = self.student, self.best_student, self.teacher

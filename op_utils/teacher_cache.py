@@ -87,17 +87,8 @@ class TeacherCache:
             ValueError: it does not fit on the disk, or is not what the teacher says.
             OSError: the disk cannot be written.
         """
-        left = {
-            i: epochs[epochs_done if i == phase else 0 :]
-            for i, epochs in enumerate(self._phases)
-            if i >= phase and self.plan.outputs[i]
-        }
-        left = {i: epochs for i, epochs in left.items() if epochs}
-        wanted: Wanted = {}
-        for i, epochs in left.items():
-            names = self._kept_names(i)
-            for version in map(self.data.augmentation.version, epochs):
-                wanted[version] = wanted.get(version, frozenset()) | names
+        left = self._left(phase, epochs_done)
+        wanted = self.wanted(phase, epochs_done)
         if not wanted:
             return
         told: set[str] = set()
@@ -147,6 +138,24 @@ class TeacherCache:
             if self.folder.set_aside is None:
                 raise
             raise self.folder.set_aside from error
+
+    def wanted(self, phase: int = 0, epochs_done: int = 0) -> Wanted:
+        """What the rest of the run takes, see `fill`."""
+        wanted: Wanted = {}
+        for i, epochs in self._left(phase, epochs_done).items():
+            names = self._kept_names(i)
+            for version in map(self.data.augmentation.version, epochs):
+                wanted[version] = wanted.get(version, frozenset()) | names
+        return wanted
+
+    def _left(self, phase: int, epochs_done: int) -> dict[int, range]:
+        """Phase -> the epochs that are left of it, of phases that take something."""
+        left = {
+            i: epochs[epochs_done if i == phase else 0 :]
+            for i, epochs in enumerate(self._phases)
+            if i >= phase and self.plan.outputs[i]
+        }
+        return {i: epochs for i, epochs in left.items() if epochs}
 
     def batches(
         self, first_epoch: int, num_epochs: int, skip_batches: int

@@ -1,5 +1,6 @@
 """A training: its phases in order, from the newest checkpoint on."""
 
+import time
 from collections.abc import Callable, Sequence
 
 from op_utils.checkpoint import Checkpoints
@@ -24,6 +25,10 @@ class Trainer:
             "validation_accuracy": ...}; calls `check` often, which may raise.
         checkpoints: where the state is kept.
         observers: told what happens.
+
+    Attributes:
+        wall_seconds: what `run` took, once it is over; None if it went on from a
+            checkpoint.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Trainer:
         self.phases = method.phases()
         self.deployed = method.deployed(student, teacher)
         self.best = -1.0  # validation accuracy
+        self.wall_seconds: float | None = None
 
     def run(self) -> None:
         """Trains to the end, from the newest good checkpoint if there is one.
@@ -54,6 +60,7 @@ class Trainer:
                 saved.
             ValueError: the checkpoints are damaged or another training's.
         """
+        began = time.perf_counter()
         checkpoint, position = None, {"phase": 0, "best": self.best}
         found = self.checkpoints.newest(lambda text: self.tell("message", text))
         if found is not None:
@@ -71,6 +78,8 @@ class Trainer:
                         checkpoint = None
                     first_step += len(self.recipe.rates[phase.length])
                 signals.check()
+            if found is None:
+                self.wall_seconds = time.perf_counter() - began
         finally:
             self.tell("finished")
 

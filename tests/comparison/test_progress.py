@@ -5,14 +5,13 @@ import pathlib
 
 import pytest
 
-from comparison import estimate, listing
+from comparison import listing
 from comparison.cells import Cell
-from comparison.estimate import Estimates
+from comparison.estimate import Estimates, Measured
 from comparison.progress import Progress
 from comparison.record import FAILED
 from op_utils.options import Options
 from tests.comparison import make
-from tests.op_utils import tiny
 
 
 def cell(method="AT", epochs=4, teacher_folder="", state="missing", **place):
@@ -37,35 +36,63 @@ def test_of_a_smaller_fraction_it_takes_its_share():
 
 
 def test_initialising_phases_count():
-    estimates = Estimates([finished("AT")])
-    assert estimates.seconds(cell("AB")) == pytest.approx((4 + 3) * 6.4)
-    assert estimates.seconds(cell("AB+AT")) == pytest.approx((4 + 3) * 6.4)
-    assert estimates.seconds(cell("AB+FSP")) == pytest.approx((4 + 3 + 3) * 6.4)
+    for name, epochs in {"AB": 4 + 3, "AB+AT": 4 + 3, "AB+FSP": 4 + 3 + 3}.items():
+        seconds = Estimates([finished(name)]).seconds(cell(name))
+        assert seconds == pytest.approx(epochs * 6.4)
 
 
-def test_others_take_what_their_steps_take():
-    estimates = Estimates([finished("AT")])
-    assert estimates.seconds(cell("MLKD")) == pytest.approx(3.7 * 4 * 6.4)
-    assert estimates.seconds(cell("MLKD+AT")) == pytest.approx(3.7 * 4 * 6.4)
+def test_the_methods_of_flag_files_are_known_by_their_name():
     estimates = Estimates([finished("MLKD (ours/mlkd)")])
     assert estimates.seconds(cell("MLKD")) == pytest.approx(4 * 6.4)
-    estimates = Estimates([finished("MLKD")])
-    assert estimates.seconds(cell("AT")) == pytest.approx(4 * 6.4 / 3.7)
 
 
-def test_pairs_of_which_nothing_is_known_are_measured_once():
+def test_only_runs_tell_what_a_method_costs():
+    estimates = Estimates([finished("AT")])
+    assert estimates.seconds(cell("MLKD")) is None
+    # On other nets an epoch of all data took twelve times as long as AT's.
+    estimates.add(finished("AT", student="resnet20"))
+    place = {"student": "resnet20", "fraction": 0.5}
+    estimates.add(make.record("MLKD", speed=50.0 / 3, epochs=3, **place))
+    assert estimates.seconds(cell("MLKD")) == pytest.approx(12 * 4 * 6.4)
+    assert estimates.seconds(cell("VID")) is None
+
+
+def test_what_is_not_finished_is_measured_once_for_each_method_and_its_nets():
     measured = []
 
     def measure(settings):
-        measured.append(settings)
-        return 10.0
+        measured.append(settings.distiller)
+        return Measured((("init", 2.0), ("train", 10.0)))
 
     estimates = Estimates([finished()], measure)
-    cells = [cell(student="resnet20"), cell("DML", student="resnet20"), cell()]
+    cells = [
+        cell("FitNet", student="resnet20"),
+        cell("FitNet", student="resnet20", fraction=0.5),
+        cell("VID", student="resnet20"),
+        cell("AT"),
+    ]
     found = [estimates.seconds(one) for one in cells]
-    assert found == pytest.approx([40.0, 2.3 * 40.0, 4 * 6.4])
-    assert len(measured) == 1
+    # 3 epochs of the first phase, 4 of the last one.
+    assert found == pytest.approx([46.0, 23.0, 46.0, 4 * 6.4])
+    assert measured == ["FitNet", "VID"]
     assert Estimates([finished()]).seconds(cells[0]) is None
+
+
+def test_what_is_beside_training_is_of_finished_runs_or_measured():
+    def with_wall(record, seconds):
+        result = {**record.result, "wall_seconds": seconds}
+        return dataclasses.replace(record, result=result)
+
+    def measure(settings):
+        return Measured((("train", 1.0),), evaluation=0.5, beside=7.0)
+
+    runs = [with_wall(finished(), 19.2 + more) for more in (5.0, 6.0, 30.0)]
+    estimates = Estimates(runs, measure, start=2.0)
+    assert estimates.other_seconds(cell("VID")) == pytest.approx(2.0 + 6.0)
+    other = cell("VID", student="resnet20")
+    estimates.seconds(other)
+    assert estimates.other_seconds(other) == pytest.approx(4 * 0.5 + 7.0)
+    assert Estimates([finished()]).other_seconds(cell()) is None
 
 
 def test_the_listing_counts_a_teacher_once_and_tells_what_is_unknown():
@@ -78,27 +105,55 @@ def test_the_listing_counts_a_teacher_once_and_tells_what_is_unknown():
 
     def measure(settings):
         measured.append(settings)
-        return 2.0 if settings.distiller == "none" else None
+        return Measured((("train", 2.0),)) if settings.distiller == "none" else None
 
     first, *_, last = lines = list(listing.lines(cells, measure))
+    assert len(lines) == 5
     assert first == "teacher resnet56: missing, about 2 min"  # 60 epochs
     assert [one.rpartition(": ")[2] for one in lines[1:4]] == [
         "missing, of unknown length",
         "missing, of unknown length",
         "missing, about 8 s",
     ]
-    assert last == (
-        "3 runs; about 2 min of training left, one by one; 2 of unknown length"
-    )
+    assert last == "3 runs; about 2 min left, one by one; 2 of unknown length"
     assert [(one.student, one.epochs) for one in measured] == [
         ("resnet20", 60),  # the teacher, as its own training has it
-        ("resnet8", 4),
-        ("resnet8", 4),
+        ("resnet8", 4),  # AT
+        ("resnet8", 4),  # SP
+        ("resnet8", 4),  # the student alone
     ]
 
 
+def test_the_listing_says_what_is_not_in_the_sum():
+    def measure(settings):
+        needed = {"cache": 1024, "memory": 3 << 20}
+        return Measured((("train", 100.0),), evaluation=1.0, beside=6.0, **needed)
+
+    cells = [cell("AT", seed=3), *(cell("VID", seed=seed) for seed in range(2))]
+    cells = [
+        dataclasses.replace(
+            one, settings=dataclasses.replace(one.settings, teacher_cache=True)
+        )
+        for one in cells
+    ]
+    lines = list(listing.lines(cells, measure))
+    assert [line.rpartition(", ")[2] for line in lines[:3]] == ["about 7 min"] * 3
+    assert lines[3] == "3 runs; about 20 min left, one by one"
+    assert lines[4] == "teacher cache: about 1.0 KiB of disk if it is empty"
+    assert lines[5] == "memory: up to about 3.0 MiB a run"
+    # What is finished tells only how long it trained: of an earlier version.
+    cells[0] = cell("AT")
+    finished_one = dataclasses.replace(cells[0], teacher="")
+    object.__setattr__(finished_one, "read", finished)
+    *_, total = listing.lines([finished_one, cell("AT", seed=5)], lambda _: None)
+    assert total == (
+        "2 runs; about 26 s left, one by one; start and evaluations of 1 are not in it"
+    )
+
+
 def test_what_decides_the_speed_is_kept_apart():
-    estimates = Estimates([finished(settings={"batch_size": 8})], lambda settings: 1.0)
+    measured = Measured((("train", 1.0),))
+    estimates = Estimates([finished(settings={"batch_size": 8})], lambda _: measured)
     assert estimates.seconds(cell()) == pytest.approx(4.0)
 
 
@@ -121,24 +176,6 @@ def test_a_run_without_a_speed_does_not_stop_the_grid():
     progress.ended(one, dataclasses.replace(record, rows=rows), 10.0)
     assert progress.done == 1
     progress.close()
-
-
-def test_a_step_is_measured():
-    student, teacher = tiny.Net(), tiny.Net(1)
-    student.image_shape = tiny.IMAGE_SHAPE
-    before = tiny.values(student.trainable_variables)
-    assert 0 < estimate.step_seconds(student, teacher, 4) < 10
-    assert 0 < estimate.step_seconds(student, None, 4) < 10
-    tiny.assert_equal(before, tiny.values(student.trainable_variables))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, "unknown"), (0, "0 s"), (89, "89 s"), (90, "2 min"), (5370, "1 h 30 min"),
-     (5300, "88 min"), (36000, "10 h 00 min")],
-)  # fmt: skip
-def test_durations(seconds, text):
-    assert estimate.as_text(seconds) == text
 
 
 def progress(*cells, jobs=1, done=0):

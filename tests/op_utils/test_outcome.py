@@ -32,6 +32,7 @@ def make_trainer(*, teacher=True, trains_teacher=False):
         student="never looked at",
         deployed=tiny.Linear(0),
         teacher=tiny.Linear(1) if teacher else None,
+        wall_seconds=12.5,
         phases=(base.Phase("init", phase.loss, length="init"), phase),
     )
 
@@ -102,6 +103,7 @@ def test_save(evaluator, folder, trains_teacher, capsys):
         "epochs": 3,
         "teacher_cache": False,
         "teacher_cache_gap": {"logits": 0.5},
+        "wall_seconds": 12.5,
         "settings": settings.config(),
         "provenance": [provenance.facts()],
         "inputs": {"x": "0"},

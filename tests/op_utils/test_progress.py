@@ -86,6 +86,28 @@ def test_on_a_terminal_a_bar_counts_images(capsys, monkeypatch, start):
     assert "960/1.28k" in err  # 15 of 20 steps of 64 images
 
 
+def test_a_long_phase_is_told_how_long_it_takes(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+
+    def moment(step, steps=1000):
+        return Moment("distill", step, steps, 100 + step, 7, 0.1)
+
+    progress = Progress(64, "student")
+    progress.phase_started(moment(0))
+    for step in (1, 3, 6, 11, 16, 21):  # the first call compiles, for a minute
+        now[0] += 60.0 if step == 1 else 5.0
+        progress.stepped(moment(step))
+    # Ten seconds for five steps: 994 take 33 minutes.
+    text = "student: distill: about 33 min left, evaluations not counted\n"
+    assert capsys.readouterr().err == text
+    progress.phase_started(moment(0, steps=20))  # of one minute
+    for step in (1, 5, 10, 20):
+        now[0] += 15.0
+        progress.stepped(moment(step, steps=20))
+    assert capsys.readouterr().err == ""
+
+
 def test_finishing_twice_or_early_is_allowed(capsys):
     progress = Progress(64, "student")
     progress.finished()

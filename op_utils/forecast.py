@@ -1,0 +1,321 @@
+"""How long a run will take and what it needs, from a few of its own steps."""
+
+import dataclasses
+import pathlib
+import re
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+
+from op_utils import cache_forecast, environment, quantities
+from op_utils.cache_forecast import CacheForecast
+from op_utils.evaluation import Evaluator
+from op_utils.interruption import StopSignals
+from op_utils.phase_run import PhaseRun
+from op_utils.trainer import Trainer
+
+# Steps are measured in a few blocks. A block is so long that what the input pipeline
+# has ready beforehand does not carry it.
+_BLOCKS, _BLOCK_SECONDS, _BLOCK_STEPS = 3, 0.6, 100
+# What a run keeps of its state: two checkpoints, and a third while it is written.
+_CHECKPOINTS = 3
+_NETS = 3  # the student of the last and of the best epoch, and one that is written
+
+
+@dataclasses.dataclass(frozen=True)
+class PhaseForecast:
+    """What is left of a phase.
+
+    Attributes:
+        name: the phase's.
+        length: "init" or "train", see `distiller.base.Phase`.
+        steps: that are left.
+        step_seconds: of one of them.
+        start_seconds: of tracing, compiling and the first step.
+    """
+
+    name: str
+    length: str
+    steps: int
+    step_seconds: float
+    start_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """Of all steps that are left."""
+        return self.steps * self.step_seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """What is left of a run.
+
+    Attributes:
+        phases: those that are not over.
+        evaluations: how many epochs will be evaluated.
+        evaluation_seconds: of one of them.
+        last_seconds: of the final measurement of student and teacher.
+        disk: bytes of checkpoints and nets.
+        cache: of the teacher cache; None if nothing is taken from it.
+    """
+
+    phases: tuple[PhaseForecast, ...]
+    evaluations: int
+    evaluation_seconds: float
+    last_seconds: float
+    disk: int
+    cache: CacheForecast | None
+
+    @property
+    def training_seconds(self) -> float:
+        """Of the steps alone."""
+        return sum(phase.seconds for phase in self.phases)
+
+    @property
+    def evaluating_seconds(self) -> float:
+        """Of all evaluations."""
+        return self.evaluations * self.evaluation_seconds + self.last_seconds
+
+    @property
+    def starting_seconds(self) -> float:
+        """Of tracing, compiling and first steps."""
+        return sum(phase.start_seconds for phase in self.phases)
+
+    @property
+    def cache_seconds(self) -> float:
+        """Of filling the teacher cache."""
+        return self.cache.seconds if self.cache else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Of all that; reading the data and building the nets comes before."""
+        return (
+            self.starting_seconds
+            + self.training_seconds
+            + self.evaluating_seconds
+            + self.cache_seconds
+        )
+
+
+def measure(
+    *, student, teacher, method, recipe, data, evaluator, checkpoints, plan, settings
+) -> Forecast:
+    """Takes some steps of each phase that is left, as the run would take them.
+
+    Nothing is written. The nets and the method are changed and must not be used for
+    the run itself.
+
+    Args:
+        student: as for `trainer.Trainer`.
+        teacher: the same.
+        method: the same.
+        recipe: the same.
+        checkpoints: the same; None measures from the start.
+        data: a `dataloader.TrainingData`.
+        evaluator: the run's `evaluation.Evaluator`.
+        plan: the run's `cache_plan.CachePlan`.
+        settings: the run's `options.Options`.
+
+    Raises:
+        NonFiniteLoss: already these steps diverge.
+        ValueError: the checkpoints are damaged or another training's.
+    """
+    trainer = Trainer(
+        student=student,
+        teacher=teacher,
+        method=method,
+        recipe=recipe,
+        batches=data.batches,
+        evaluate=evaluator.accuracies,
+        checkpoints=checkpoints,
+    )
+    found = checkpoints and checkpoints.newest(lambda text: None)
+    checkpoint, position = found or (None, {"phase": 0, "step": 0})
+    phases, evaluations, disk, first_step = [], 0, 0, 0
+    rehearsal = cache_forecast.rehearsed(
+        plan, settings, data, teacher, recipe, position
+    )
+    with rehearsal as (cache, batches_of):
+        for index, phase in enumerate(trainer.phases):
+            if index >= position["phase"]:
+                trainer.batches = batches_of(index)
+                run = PhaseRun(trainer, index, first_step, StopSignals())
+                done = _epochs_done(position, recipe) if checkpoint else 0
+                phases.append(_phase(run, checkpoint))
+                evaluations += _evaluations(phase, recipe, done)
+                disk = max(disk, _CHECKPOINTS * _bytes(*run.groups().values()))
+                checkpoint = None
+            first_step += len(recipe.rates[phase.length])
+    evaluation = evaluator.seconds(trainer.deployed)
+    last = evaluator.seconds(trainer.deployed, "test")
+    if teacher is not None:
+        last += evaluator.seconds(teacher, "test")
+    disk += _NETS * _bytes(trainer.deployed.variables)
+    return Forecast(tuple(phases), evaluations, evaluation, last, disk, cache)
+
+
+def _phase(run: PhaseRun, checkpoint) -> PhaseForecast:
+    began = time.perf_counter()
+    position, many_steps = run.start(checkpoint)
+    step, end = position["step"], len(run.rates)
+    left = end - step
+    if not left:  # trained, but not yet evaluated
+        return PhaseForecast(run.phase.name, run.phase.length, 0, 0.0, 0.0)
+    once = run.timed(many_steps, step, 1)
+    step += 1
+    start_seconds = time.perf_counter() - began
+    if step < end:
+        once = run.timed(many_steps, step, 1)
+        step += 1
+    block = min(max(1, int(_BLOCK_SECONDS / once)), _BLOCK_STEPS)
+    speeds = []
+    while step < end and len(speeds) < _BLOCKS:
+        n = min(block, end - step)
+        speeds.append(run.timed(many_steps, step, n) / n)
+        step += n
+    seconds = statistics.median(speeds) if speeds else once
+    return PhaseForecast(run.phase.name, run.phase.length, left, seconds, start_seconds)
+
+
+def _epochs_done(position, recipe) -> int:
+    """Epochs of the phase that are over, with their evaluation."""
+    return position["step"] // recipe.steps_per_epoch - position["epoch_is_open"]
+
+
+def _evaluations(phase, recipe, epochs_done: int) -> int:
+    """How many epochs will be evaluated of what is left of a phase."""
+    if phase.length != "train":
+        return 0
+    total = len(recipe.rates[phase.length]) // recipe.steps_per_epoch
+    every = recipe.evaluate_every
+    return sum(epoch > epochs_done for epoch in {*range(every, total, every), total})
+
+
+def _bytes(*groups) -> int:
+    return sum(
+        int(tf.TensorShape(v.shape).num_elements()) * tf.as_dtype(v.dtype).size
+        for group in groups
+        for v in group
+        if tf.as_dtype(v.dtype).size  # of strings, say, it is not known
+    )
+
+
+def peak_memory() -> dict[str, int]:
+    """Bytes that were used at most so far: of the process, and of each GPU."""
+    status = pathlib.Path("/proc/self/status")
+    if status.exists():  # getrusage may tell of the process that started this one
+        kib = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+    else:
+        kib = None
+    if kib:
+        peak = int(kib[1]) * 1024
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak *= 1 if sys.platform == "darwin" else 1024
+    found = {"memory": peak}
+    for number in range(len(tf.config.list_logical_devices("GPU"))):
+        name = f"GPU:{number}"
+        found[name] = tf.config.experimental.get_memory_info(name)["peak"]
+    return found
+
+
+class DryRun:
+    """Tells what a run would do, and how long it would take.
+
+    A teacher that is trained before is told of first.
+    """
+
+    def __init__(self):
+        self.seconds = 0.0
+        self._mark = environment.BEGAN
+
+    def tell(
+        self,
+        role: str,
+        folder,
+        config: Mapping,
+        defaults: Mapping,
+        student,
+        teacher,
+        method,
+        recipe,
+        data,
+        plan,
+        settings,
+        eval_batches: Callable,
+    ):
+        """Measures and tells of one run; of a finished one, that it is.
+
+        Args:
+            role: "teacher" or "student".
+            folder: the `run_folder.RunFolder`; returned.
+            config: as for its `open`.
+            defaults: the same.
+            student: see `measure`.
+            teacher: the same.
+            method: the same.
+            recipe: the same.
+            data: the same.
+            plan: the same.
+            settings: the same.
+            eval_batches: see `evaluation.Evaluator`.
+        """
+        folder.check(config, defaults, settings.allow_other_code)
+        if folder.is_finished:
+            print(f"{role}: {folder.path} is finished, there is nothing to train.")
+            return folder
+        building = time.perf_counter() - self._mark
+        evaluator = Evaluator(data.splits, eval_batches, student.mean, student.std)
+        found = measure(
+            student=student,
+            teacher=teacher,
+            method=method,
+            recipe=recipe,
+            data=data,
+            evaluator=evaluator,
+            checkpoints=folder.checkpoints,
+            plan=plan,
+            settings=settings,
+        )
+        self._mark = time.perf_counter()
+        self.seconds += building + found.seconds
+        state = "to be gone on with" if folder.config.exists() else "a new run"
+        print(f"{role}: {folder.path}, {state}")
+        print("\n".join(f"  {line}" for line in _lines(found, building)), flush=True)
+        if role == "student":  # Its teacher was told of before.
+            self._end()
+        return folder
+
+    def _end(self) -> None:
+        """Tells of all runs together."""
+        memory = ", ".join(
+            f"{'' if name == 'memory' else f'{name} '}{quantities.size(peak)}"
+            for name, peak in peak_memory().items()
+        )
+        print(f"memory: {memory} at the peak of these steps")
+        print(f"in all: about {quantities.duration(self.seconds)}; nothing was written")
+
+
+def _lines(found: Forecast, building: float):
+    for phase in found.phases:
+        yield (
+            f"{phase.name}: {phase.steps:,} steps of {1000 * phase.step_seconds:.3g} "
+            f"ms, {quantities.duration(phase.seconds)}"
+        )
+    yield (
+        f"{found.evaluations:,} evaluations of {found.evaluation_seconds:.2g} s and "
+        f"the final one, {quantities.duration(found.evaluating_seconds)}"
+    )
+    start = building + found.starting_seconds
+    yield f"start, reading and compiling: {quantities.duration(start)}"
+    yield f"checkpoints and nets: {quantities.size(found.disk)} of disk at most"
+    if found.cache:
+        yield (
+            f"teacher cache: {quantities.size(found.cache.needed)} of disk "
+            f"({quantities.size(found.cache.free)} free), "
+            f"{quantities.duration(found.cache.seconds)}, in {found.cache.folder}"
+        )
