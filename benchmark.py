@@ -85,6 +85,17 @@ def check_data(cells) -> None:
             check_data_set(data["name"], data["data_dir"], flags.FLAGS.dry_run)
 
 
+def canonical_cell(settings):
+    """`canonical`, for a run of a grid, which begins afresh."""
+    if settings.continue_from:
+        raise ValueError(
+            "A grid compares runs that begin afresh. Expected "
+            "train_w_distill.py --continue_from for a single one. "
+            f"Received: --continue_from={settings.continue_from}."
+        )
+    return canonical(settings)
+
+
 def measure(settings) -> estimate.Measured | None:
     """Measures a few steps of the settings' method on its nets, and an evaluation."""
     data = prepared(**{**settings.data(), "fraction": 1.0})
@@ -208,7 +219,7 @@ def main() -> None:
     grid, names = grid_flags.read(settings), set(option_flags.given())
 
     def expand(part):
-        found = cells_lib.expand(part, settings, names, canonical, output)
+        found = cells_lib.expand(part, settings, names, canonical_cell, output)
         for note in cells_lib.notes(found):
             print_once(note)
         check_data(found)

@@ -15,18 +15,20 @@ from absl import flags
 import dataloader
 import distiller
 import nets
+from dataloader import eval_batches
 from nets import for_data, given, profile, saving
 from nets.wrapped import is_converted
 from op_utils import (
     cache_plan,
     command_line,
-    evaluation,
     normalisation,
     option_flags,
     outcome,
     teacher_check,
 )
 from op_utils.cached_training import open_cache, run_with
+from op_utils.continuation import inherited, record, taken_on
+from op_utils.evaluation import Evaluator
 from op_utils.forecast import DryRun
 from op_utils.options import Options
 from op_utils.run_folder import RunFolder
@@ -71,7 +73,8 @@ def build_pair(settings: Options, data, teacher):
     labels, num_classes = data.train.labels, data.dataset.num_classes
     spec = distiller.DataSpec(len(labels), num_classes, labels, settings.batch_size)
     teacher_taps = {} if teacher is None else teacher.tap_specs
-    return student, teacher, method.build(student.tap_specs, teacher_taps, spec)
+    method = method.build(student.tap_specs, teacher_taps, spec)
+    return student, teacher, taken_on(settings, data, student, teacher, method)
 
 
 def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
@@ -95,14 +98,13 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
     recipe = settings.recipe(data.steps_per_epoch, student, phases)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
     folder = RunFolder(settings.train_dir or settings.default_train_dir())
-    config = {**settings.config(), "data_sha256": data.digest}
+    config = {**settings.config(), **record(settings), "data_sha256": data.digest}
     defaults = Options().config() | earlier
     if dry_run:  # Nothing is written; its measured steps change the nets.
         if is_teacher_first and not folder.is_finished:
             train(settings.for_teacher(), role="teacher", dry_run=dry_run)
         parts = student, teacher, method, recipe, data, plan, settings
-        run = role, folder, config, defaults
-        return dry_run.tell(*run, *parts, dataloader.eval_batches)
+        return dry_run.tell(role, folder, config, defaults, *parts, eval_batches)
     rules = {"wait": wait, "allow_other_code": settings.allow_other_code}
     with folder.open(config, defaults=defaults, **rules):
         if folder.is_finished:
@@ -113,8 +115,7 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
             teacher = build_net(given.of_file(path), settings, data, seed)
             student, teacher, method = build_pair(settings, data, teacher)
         folder.check_inputs(digests(settings, method, teacher, student))
-        scale = student.mean, student.std
-        evaluator = evaluation.Evaluator(data.splits, dataloader.eval_batches, *scale)
+        evaluator = Evaluator(data.splits, eval_batches, student.mean, student.std)
         teacher_check.before_training(settings, folder, teacher, evaluator, data)
         parts = data, teacher, recipe, folder, evaluator
         cache = open_cache(plan, settings, *parts)
@@ -141,7 +142,8 @@ def main() -> None:
         print("\nnets:", ", ".join((*nets.names(), *given.OTHERS)))
         print("\ndata sets:", ", ".join(dataloader.names()))
         return
-    train(canonical(option_flags.read()), dry_run=flags.FLAGS.dry_run and DryRun())
+    settings = inherited(option_flags.read(), option_flags.given())
+    train(canonical(settings), dry_run=flags.FLAGS.dry_run and DryRun())
 
 
 if __name__ == "__main__":

@@ -39,8 +39,11 @@ def settings(records: Sequence[Record]) -> dict[str, dict[str, tuple[str, ...]]]
         for _, values in own:
             if values:  # The others may be of any sources.
                 values.setdefault(provenance.SOURCES_NAME, UNKNOWN)
+    are_continued = any(record.epochs_before for record in records)
     places = _places(own)
     for record, values in own:
+        if values and are_continued:
+            values["epochs trained before"] = record.epochs_before
         for name, value in values.items():
             text = json.dumps(value, sort_keys=True, ensure_ascii=False)
             place = places[name](record) if name in places else name

@@ -84,8 +84,13 @@ class Record:
 
     @property
     def epochs(self) -> int | None:
-        """Epochs of all phases together."""
-        return len(self.rows) or None if self.result else None
+        """Epochs of all phases together, and of the runs that this one continues."""
+        return len(self.rows) + self.epochs_before or None if self.result else None
+
+    @property
+    def epochs_before(self) -> int:
+        """Epochs of the runs that this one continues; 0 if it began afresh."""
+        return self.result.get("continues", {}).get("epochs", 0) if self.result else 0
 
     @property
     def seconds(self) -> float | None:

@@ -109,21 +109,35 @@ class Checkpoints:
         """What `save` was given as `position`."""
         return files.read_json(pathlib.Path(path) / "manifest.json")["position"]
 
-    def restore(self, path: os.PathLike, groups: Mapping[str, Sequence]) -> None:
-        """Reads a checkpoint into the same groups of variables, all of them.
+    def restore(
+        self, path: os.PathLike, groups: Mapping[str, Sequence], are_all: bool = True
+    ) -> None:
+        """Reads a checkpoint into the same groups of variables.
+
+        Args:
+            path: of the checkpoint.
+            groups: name -> variables.
+            are_all: whether these are all of its groups, as they must be for a training
+                to go on.
 
         Raises:
             ValueError: the groups are not those that were saved.
         """
         path = pathlib.Path(path)
         saved = files.read_json(path / "manifest.json")["variables"]
+        if not are_all:
+            saved = {name: saved.get(name) for name in groups}
         wanted = {name: len(group) for name, group in groups.items()}
         if saved != wanted:
             raise ValueError(
                 f"the checkpoint {path} belongs to another training. Expected "
                 f"variables {wanted}. Received: {saved}."
             )
-        _tracked(groups).read(str(path / "variables")).assert_consumed()
+        status = _tracked(groups).read(str(path / "variables"))
+        if are_all:
+            status.assert_consumed()
+        else:
+            status.assert_existing_objects_matched().expect_partial()
 
     def _all(self) -> list[pathlib.Path]:
         if not self.directory.is_dir():

@@ -1,6 +1,7 @@
 """Which nets teach and learn: names, files, and what a file does not say."""
 
 import dataclasses
+import pathlib
 
 from op_utils.option import COUNT, SEED, option
 
@@ -65,6 +66,11 @@ class NetOptions:
     student_taps: str = option("", "As --teacher_taps.")
     student_scaling: str = option("", "As --teacher_scaling.", choices=SCALINGS)
     student_weights: str = option("", "As --teacher_weights.")
+    continue_from: str = option(
+        "",
+        "A finished run's folder: train it for --epochs more, as a new run with its "
+        "settings, but for what is given.",
+    )
     imports: tuple[str, ...] = option(
         (),
         "A Python file or module with classes that a .keras file names. It is run: "
@@ -101,5 +107,9 @@ class NetOptions:
         """Keyword arguments of `nets.given.Given` for the teacher or the student."""
         names = ("taps", "scaling", "weights")
         given = {name: getattr(self, f"{role}_{name}") for name in names}
+        own = pathlib.Path(self.continue_from, f"{role}.keras")
+        # A teacher's file is there where it was trained with the student.
+        if self.continue_from and (role == "student" or own.exists()):
+            return {"role": role, "name": getattr(self, role), "file": str(own)}
         file = self.teacher_checkpoint if role == "teacher" else ""
         return {"role": role, "name": getattr(self, role), "file": file, **given}

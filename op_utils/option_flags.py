@@ -23,7 +23,7 @@ from op_utils.net_options import (
 )
 from op_utils.options import ONLY_WITH_INIT, Options
 
-_PATHS = ("train_dir", "data_dir", "teacher_dir", "teacher_cache_dir")
+_PATHS = ("train_dir", "data_dir", "teacher_dir", "teacher_cache_dir", "continue_from")
 _PATHS += (*FILES, "teacher")
 
 

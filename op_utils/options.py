@@ -145,6 +145,9 @@ class Options(NetOptions, DataOptions, CacheOptions):
             values |= _defaults("teacher_cache_precision")
         elif self.teacher_cache_precision != "float32":  # Then what is kept counts.
             values["teacher_cache_taps"] = self.teacher_cache_taps
+        if self.continue_from:
+            student = pathlib.PurePath(self.continue_from, "student.keras")
+            values["continue_from"] = file_digest(str(student))
         for name in FILES:  # Their content counts, not where they lie.
             if self.is_file(name):
                 values[name] = file_digest(values[name])
@@ -307,6 +310,7 @@ class Options(NetOptions, DataOptions, CacheOptions):
             student_taps=self.teacher_taps,
             student_scaling="",
             student_weights="",
+            continue_from="",
             epochs=self.teacher_epochs,
             seed=self.teacher_seed,
             data_seed=data_seed,

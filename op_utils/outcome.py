@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from op_utils import (
     cache_gap,
     computation,
+    continuation,
     files,
     metrics_table,
     report,
@@ -74,10 +75,15 @@ def save(folder, settings, trainer, entries: Mapping, save_net: Callable) -> Non
         "teacher_cache": metrics_table.reads_cache(folder.metrics),
         cache_gap.KEY: folder.read_config().get(cache_gap.KEY),
         "wall_seconds": trainer.wall_seconds,
+        **continuation.record(settings),
         "settings": settings.config(),
         **folder.records(),
         "files": run_files.digests(folder.path),
     }
     files.write_json(folder.result, result)
     print(report.table(entries))
+    if "continues" in result:
+        before = result["continues"]
+        total = before["epochs"] + result["epochs"]
+        print(f"continues {before['run']}: {total} epochs in all")
     print(f"saved {folder.student}")

@@ -262,4 +262,4 @@ def differences(before: Mapping, now: Mapping) -> list[str]:
 
 
 def _flag(key: str) -> str:
-    return key if key == "data_sha256" else f"--{key}"
+    return key if key in ("data_sha256", "continues") else f"--{key}"

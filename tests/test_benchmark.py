@@ -60,6 +60,8 @@ BAD_FLAGS = {
     "--distiller=AT": "--methods",
     "--hparam=weight=1": "--vary",
     "--train_dir=x": "--output",
+    "--continue_from=x": "--continue_from=x",
+    "--methods=none --vary=continue_from=x,y": "--continue_from=x",
     "--list": "train_w_distill.py --list",
     "--vary=student=resnet8,resnet14": "--vary=student",
     "--vary=hparam=weight=1,weight=2": "--vary=hparam",

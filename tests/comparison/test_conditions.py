@@ -97,6 +97,19 @@ def test_other_images_held_out_are_seen():
     }
 
 
+def test_a_run_that_continues_another_is_seen():
+    """With as many epochs behind it as its table's others, or of an earlier version."""
+    longer = record("SP", settings={"continue_from": "sha256:1"})
+    continues = {"run": "old", "student_sha256": "1", "epochs": 60}
+    result = {**longer.result, "continues": continues}
+    longer = dataclasses.replace(longer, result=result)
+    assert longer.epochs == 60 + 3
+    assert conditions.unequal([*CELLS, longer]) == {
+        "epochs trained before": {"0": ("none", "AT", "DML"), "60": ("SP",)}
+    }
+    assert "epochs trained before" not in conditions.settings(CELLS)
+
+
 def with_teacher(cell, digest):
     teacher = {**cell.result["teacher"], "weights_sha256": digest}
     return dataclasses.replace(cell, result={**cell.result, "teacher": teacher})

@@ -41,6 +41,7 @@ VALUES = {
     "student_taps": "stage1=b",
     "student_scaling": "pixels",
     "student_weights": "none",
+    "continue_from": "elsewhere/run",
     "imports": ("math",),
     "distiller": "AT+VID",
     "hparam": ("AT.weight=1", "VID.weight=0.1"),

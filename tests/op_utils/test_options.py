@@ -60,20 +60,17 @@ RANGES = {
     "log_every": ((1, 9), (0, -1)),
     "checkpoint_every": ((1, 9), (0, -1)),
 }
-# What a resumed run may change; the teacher's file counts by its content.
+# What a resumed run may change; files count by their content.
 _FREE = ("train_dir", "data_dir", "evaluate_every", "log_every", "checkpoint_every")
 _FREE += ("allow_other_code", "skip_bad_images", "cache_gib", "teacher_dir")
 _FREE += ("teacher_cache", "teacher_cache_taps", "teacher_cache_dir")
 FREE = {name: VALUES[name] for name in _FREE}
-OTHERS = {
-    name: value
-    for name, value in VALUES.items()
-    if name not in (*FREE, "teacher_checkpoint")
-}
+_FILES = {"teacher_checkpoint", "continue_from"}
+OTHERS = {name: value for name, value in VALUES.items() if name not in (*FREE, *_FILES)}
 ALWAYS_VALID = {"dataset", "data_dir", "train_dir", "teacher", "teacher_checkpoint"}
 ALWAYS_VALID |= {"student", "distiller", "hparam", "nesterov", "xla", "imports"}
 ALWAYS_VALID |= {"merge_valid", "skip_bad_images", "teacher_dir", "allow_other_code"}
-ALWAYS_VALID |= {"equal_epochs"}
+ALWAYS_VALID |= {"equal_epochs", "continue_from"}
 ALWAYS_VALID |= {"teacher_cache", "teacher_cache_taps", "teacher_cache_dir"}
 ALWAYS_VALID |= {
     f"{r}_{n}" for r in ("teacher", "student") for n in ("taps", "weights")
@@ -83,7 +80,10 @@ NAMES = {field.name for field in dataclasses.fields(Options)}
 
 def test_the_tables_here_are_complete():
     assert NAMES == RANGES.keys() | ALWAYS_VALID
-    assert NAMES == FREE.keys() | OTHERS.keys() | {"teacher_checkpoint"}
+    assert NAMES == FREE.keys() | OTHERS.keys() | {
+        "teacher_checkpoint",
+        "continue_from",
+    }
 
 
 @pytest.mark.parametrize(
