@@ -129,7 +129,8 @@ def _check_sides(found: grid.Grid, settings) -> None:
         dataclasses.replace(settings, seed=seed)
     for fraction in found.fractions:
         dataclasses.replace(settings, data_fraction=fraction)
-    for name in {name for pair in found.pairs for name in pair}:
+    # Who needs no teacher may name none.
+    for name in {name for pair in found.pairs for name in pair} - {""}:
         if given.canonical_name(name) and given.is_file(name):
             file_digest(name)
 

@@ -162,6 +162,14 @@ def test_the_default_counts_where_it_is_given(tmp_path):
         assert seeds(read(*BARE, given)) == [(0, 0, 0), (3, 0, 0)]
 
 
+def test_a_grid_may_name_no_teacher():
+    found = read(*BARE, "--teacher=")
+    assert seeds(found) == [(0, 0, 0), (3, 3, 3)]
+    assert [cell.problem for cell in found] == ["", ""]
+    (problem,) = {cell.problem for cell in read(*BARE, "--teacher=", "--methods=AT")}
+    assert "no net of this name" in problem
+
+
 def test_a_split_that_is_not_the_data_seeds_is_told(capsys):
     pair = f"--pairs={TEACHER}:resnet8"
     read(*BARE, pair, "--data_seed=4")
