@@ -25,8 +25,8 @@ def test_one_difference_is_students_t(df):
 
 
 def finer(c, k, df):
-    """The same expectation on 300 x 300 nodes, the spread's by its logarithm."""
-    nodes, weights = np.polynomial.legendre.leggauss(300)
+    """The same expectation on 200 x 200 nodes, the spread's by its logarithm."""
+    nodes, weights = np.polynomial.legendre.leggauss(200)
     z, z_weights = 5 * (nodes + 1), 10 * weights * stats.norm.pdf(5 * (nodes + 1))
     low = 1e-7 if df < 4 else np.sqrt(stats.chi2.ppf(1e-13, df) / df)
     high = np.sqrt(stats.chi2.isf(1e-14, df) / df)

@@ -3,13 +3,14 @@
 import csv
 import dataclasses
 import html
+import io
 import json
 import pathlib
 import re
 
 import pytest
 
-from comparison import report
+from comparison import data_files, report
 from comparison.record import FAILED, FINISHED, MISSING, Record, read
 from tests.comparison.make import grid, kd_grid, record
 
@@ -352,17 +353,16 @@ def test_the_words_follow_the_reference(tmp_path):
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
-def test_cells_are_no_formulas(start, tmp_path):
+def test_cells_are_no_formulas(start):
     text = f"{start}1+cmd|' /C calc'!A0"
     records = [
         record("none", last=-0.5, student=text),
         record("AT", state=FAILED, reason=text),
     ]
-    write(records, tmp_path)
-    with open(tmp_path / "cells.csv", newline="") as file:
-        alone, lost = csv.DictReader(file)
+    written = io.StringIO(data_files.cells_csv(records), newline="")
+    alone, lost = csv.DictReader(written)
     expected = f"'{text}".replace("\r", "\n")
     assert (alone["student"], lost["reason"]) == (expected, expected)
     assert (alone["last"], lost["method"], lost["last"]) == ("-0.5", "AT", "")
-    cells = json.loads((tmp_path / "report.json").read_text())["cells"]
+    cells = data_files.report_json(records, "", "", ())["cells"]
     assert cells[1]["reason"] == text
