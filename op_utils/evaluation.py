@@ -53,7 +53,7 @@ class Evaluator:
         """
         if (net, split) in self._remembered:
             return self._remembered[net, split]
-        return self.logits_of(net, self.splits[split], check)
+        return self._computed(net, split, check)
 
     def logits_of(self, net, split, check: Callable = lambda: None) -> np.ndarray:
         """The same of a split that is none of its own."""
@@ -81,10 +81,10 @@ class Evaluator:
     def images_per_second(self, net, split: str = "test", repeats: int = 5) -> float:
         """Speed on batches of `BATCH_SIZE`: the median of some runs over a split."""
         speeds = []
-        self.logits_of(net, self.splits[split])  # traces
+        self._computed(net, split)  # traces
         for _ in range(repeats):
             began = time.perf_counter()
-            count = len(self.logits_of(net, self.splits[split]))
+            count = len(self._computed(net, split))
             speeds.append(count / (time.perf_counter() - began))
         return float(np.median(speeds))
 
@@ -110,6 +110,9 @@ class Evaluator:
                 times.append(time.perf_counter() - began)
             total += float(np.median(times)) * -(-len(split.labels) // BATCH_SIZE)
         return total
+
+    def _computed(self, net, split: str, check: Callable = lambda: None) -> np.ndarray:
+        return self.logits_of(net, self.splits[split], check)
 
     def _compile(self, net):
         @tf.function(autograph=False)
