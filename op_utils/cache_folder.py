@@ -121,16 +121,17 @@ class CacheFolder:
         """Rows that another process has computed again; else they are set aside."""
         path = self.array(version, name)
         with self._lock:
+            text = f"{path} is damaged ({damage})"
             try:
+                # Where it is gone, another process may be computing it: leave that be.
                 if self._opens(version, name):
                     return self._open[version, name].rows(index)
             except Damaged as error:
-                damage = error
-            text = f"{path} is damaged ({damage})"
-            try:
-                array_file.remove(path)
-            except OSError as error:
-                text += f" and cannot be removed ({error.strerror})"
+                text = f"{path} is damaged ({error})"
+                try:
+                    array_file.remove(path)
+                except OSError as refused:
+                    text += f" and cannot be removed ({refused.strerror})"
             self.set_aside = self.set_aside or SetAside(text)
         raise self.set_aside
 

@@ -128,6 +128,18 @@ def test_what_another_process_computed_again_is_read(tmp_path, rows_are_blocks):
         filled(tmp_path).rows(0, "stage1", EVERY)
 
 
+def test_what_another_process_is_computing_again_is_left_to_it(
+    tmp_path, rows_are_blocks, monkeypatch
+):
+    flip(filled(tmp_path).array(0, "stage1"))
+    found, other = filled(tmp_path), filled(tmp_path)
+    with pytest.raises(SetAside):
+        other.rows(0, "stage1", EVERY)
+    monkeypatch.setattr(array_file, "remove", None)
+    with pytest.raises(SetAside, match="rows 9 to 9"):
+        found.rows(0, "stage1", EVERY)
+
+
 def test_what_cannot_be_removed_is_told(tmp_path, rows_are_blocks, monkeypatch):
     flip(filled(tmp_path).array(0, "stage1"))
     found = filled(tmp_path)
