@@ -28,8 +28,8 @@ from op_utils import (
 )
 from op_utils.cached_training import open_cache, run_with
 from op_utils.continuation import inherited, record, taken_on
+from op_utils.dry_run import DryRun
 from op_utils.evaluation import Evaluator
-from op_utils.forecast import DryRun
 from op_utils.options import Options
 from op_utils.run_folder import RunFolder
 from op_utils.run_inputs import digests

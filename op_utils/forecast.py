@@ -7,13 +7,12 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import tensorflow as tf
 
-from op_utils import cache_forecast, environment, quantities
+from op_utils import cache_forecast
 from op_utils.cache_forecast import CacheForecast
-from op_utils.evaluation import Evaluator
 from op_utils.interruption import StopSignals
 from op_utils.phase_run import PhaseRun
 from op_utils.trainer import Trainer
@@ -135,27 +134,36 @@ def measure(
     )
     found = checkpoints and checkpoints.newest(lambda text: None)
     checkpoint, position = found or (None, {"phase": 0, "step": 0})
-    phases, evaluations, disk, first_step = [], 0, 0, 0
     rehearsal = cache_forecast.rehearsed(
         plan, settings, data, teacher, recipe, position
     )
     with rehearsal as (cache, batches_of):
-        for index, phase in enumerate(trainer.phases):
-            if index >= position["phase"]:
-                trainer.batches = batches_of(index)
-                run = PhaseRun(trainer, index, first_step, StopSignals())
-                done = _epochs_done(position, recipe) if checkpoint else 0
-                phases.append(_phase(run, checkpoint))
-                evaluations += _evaluations(phase, recipe, done)
-                disk = max(disk, _CHECKPOINTS * _bytes(*run.groups().values()))
-                checkpoint = None
-            first_step += len(recipe.rates[phase.length])
+        phases, state = _phases(trainer, checkpoint, position, batches_of)
     evaluation = evaluator.seconds(trainer.deployed)
     last = evaluator.seconds(trainer.deployed, "test")
     if teacher is not None:
         last += evaluator.seconds(teacher, "test")
-    disk += _NETS * _bytes(trainer.deployed.variables)
+    evaluations = sum(
+        _evaluations(phase, recipe, position if index == position["phase"] else None)
+        for index, phase in enumerate(trainer.phases)
+        if index >= position["phase"]
+    )
+    disk = _CHECKPOINTS * state + _NETS * _bytes(trainer.deployed.variables)
     return Forecast(tuple(phases), evaluations, evaluation, last, disk, cache)
+
+
+def _phases(trainer: Trainer, checkpoint, position, batches_of) -> tuple[list, int]:
+    """What is left of each phase, and the bytes of the largest state."""
+    phases, state, first_step = [], 0, 0
+    for index, phase in enumerate(trainer.phases):
+        if index >= position["phase"]:
+            trainer.batches = batches_of(index)
+            run = PhaseRun(trainer, index, first_step, StopSignals())
+            phases.append(_phase(run, checkpoint))
+            state = max(state, _bytes(*run.groups().values()))
+            checkpoint = None  # The next phase begins afresh.
+        first_step += len(trainer.recipe.rates[phase.length])
+    return phases, state
 
 
 def _phase(run: PhaseRun, checkpoint) -> PhaseForecast:
@@ -181,18 +189,17 @@ def _phase(run: PhaseRun, checkpoint) -> PhaseForecast:
     return PhaseForecast(run.phase.name, run.phase.length, left, seconds, start_seconds)
 
 
-def _epochs_done(position, recipe) -> int:
-    """Epochs of the phase that are over, with their evaluation."""
-    return position["step"] // recipe.steps_per_epoch - position["epoch_is_open"]
-
-
-def _evaluations(phase, recipe, epochs_done: int) -> int:
-    """How many epochs will be evaluated of what is left of a phase."""
+def _evaluations(phase, recipe, position: Mapping | None) -> int:
+    """How many epochs will be evaluated of a phase, from a position in it on."""
     if phase.length != "train":
         return 0
+    done = 0
+    if position is not None:
+        done = position["step"] // recipe.steps_per_epoch
+        done -= position.get("epoch_is_open", False)
     total = len(recipe.rates[phase.length]) // recipe.steps_per_epoch
     every = recipe.evaluate_every
-    return sum(epoch > epochs_done for epoch in {*range(every, total, every), total})
+    return sum(epoch > done for epoch in {*range(every, total, every), total})
 
 
 def _bytes(*groups) -> int:
@@ -221,101 +228,3 @@ def peak_memory() -> dict[str, int]:
         name = f"GPU:{number}"
         found[name] = tf.config.experimental.get_memory_info(name)["peak"]
     return found
-
-
-class DryRun:
-    """Tells what a run would do, and how long it would take.
-
-    A teacher that is trained before is told of first.
-    """
-
-    def __init__(self):
-        self.seconds = 0.0
-        self._mark = environment.BEGAN
-
-    def tell(
-        self,
-        role: str,
-        folder,
-        config: Mapping,
-        defaults: Mapping,
-        student,
-        teacher,
-        method,
-        recipe,
-        data,
-        plan,
-        settings,
-        eval_batches: Callable,
-    ):
-        """Measures and tells of one run; of a finished one, that it is.
-
-        Args:
-            role: "teacher" or "student".
-            folder: the `run_folder.RunFolder`; returned.
-            config: as for its `open`.
-            defaults: the same.
-            student: see `measure`.
-            teacher: the same.
-            method: the same.
-            recipe: the same.
-            data: the same.
-            plan: the same.
-            settings: the same.
-            eval_batches: see `evaluation.Evaluator`.
-        """
-        folder.check(config, defaults, settings.allow_other_code)
-        if folder.is_finished:
-            print(f"{role}: {folder.path} is finished, there is nothing to train.")
-            return folder
-        building = time.perf_counter() - self._mark
-        evaluator = Evaluator(data.splits, eval_batches, student.mean, student.std)
-        found = measure(
-            student=student,
-            teacher=teacher,
-            method=method,
-            recipe=recipe,
-            data=data,
-            evaluator=evaluator,
-            checkpoints=folder.checkpoints,
-            plan=plan,
-            settings=settings,
-        )
-        self._mark = time.perf_counter()
-        self.seconds += building + found.seconds
-        state = "to be gone on with" if folder.config.exists() else "a new run"
-        print(f"{role}: {folder.path}, {state}")
-        print("\n".join(f"  {line}" for line in _lines(found, building)), flush=True)
-        if role == "student":  # Its teacher was told of before.
-            self._end()
-        return folder
-
-    def _end(self) -> None:
-        """Tells of all runs together."""
-        memory = ", ".join(
-            f"{'' if name == 'memory' else f'{name} '}{quantities.size(peak)}"
-            for name, peak in peak_memory().items()
-        )
-        print(f"memory: {memory} at the peak of these steps")
-        print(f"in all: about {quantities.duration(self.seconds)}; nothing was written")
-
-
-def _lines(found: Forecast, building: float):
-    for phase in found.phases:
-        yield (
-            f"{phase.name}: {phase.steps:,} steps of {1000 * phase.step_seconds:.3g} "
-            f"ms, {quantities.duration(phase.seconds)}"
-        )
-    yield (
-        f"{found.evaluations:,} evaluations of {found.evaluation_seconds:.2g} s and "
-        f"the final one, {quantities.duration(found.evaluating_seconds)}"
-    )
-    start = building + found.starting_seconds
-    yield f"start, reading and compiling: {quantities.duration(start)}"
-    yield f"checkpoints and nets: {quantities.size(found.disk)} of disk at most"
-    if found.cache:
-        yield (
-            f"teacher cache: {quantities.size(found.cache.needed)} of disk "
-            f"({quantities.size(found.cache.free)} free), "
-            f"{quantities.duration(found.cache.seconds)}, in {found.cache.folder}"
-        )

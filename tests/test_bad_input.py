@@ -13,6 +13,7 @@ TRAIN = "train_w_distill.py"
 
 # Arguments -> what the error line has to name.
 BAD_FLAGS = {
+    "--continue_from=absent": "--continue_from=absent",
     "--student=resnet9": "resnet9",
     "--teacher=wrn_17_2": "6n + 4",
     "--distiller=KDD": "KDD",

@@ -109,6 +109,7 @@ def test_a_dry_run_lists_the_cells_and_writes_nothing(tmp_path):
     given = "--methods=none,AT,CRD", "--seeds=0,1", "--mixup=0.2", "--dry_run"
     finished = commands.run(SCRIPT, *TINY, *given, cwd=tmp_path)
     assert finished.code == 0, finished.err
+    assert "measuring AT on wrn_10_1:wrn_10_1\n" in finished.err
     teacher, *lines = finished.out.splitlines()
     assert teacher.startswith("teacher wrn_10_1: missing, about ")
     assert "none, wrn_10_1, 20 %, seed 0: missing, about " in lines[0]
