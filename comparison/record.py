@@ -11,6 +11,10 @@ from op_utils import files, metrics_table, provenance, run_files
 from op_utils.run_folder import RunFolder
 
 FINISHED, FAILED, MISSING = "finished", "failed", "missing"
+_STUDENT_PASSES = "student_forward_passes"
+# Phases of FT and MHGD that neither train nor read the student. Its pass is never run,
+# but earlier versions counted it.
+_WITHOUT_STUDENT = ("paraphrase", "attention")
 _TEXTS = "net", "weights_sha256"  # all else that a result has of a net is a number,
 _OF_CHANNELS = "mean", "std"  # or one for each channel
 
@@ -174,7 +178,16 @@ class Record:
     @property
     def forward_passes(self) -> dict[str, float] | None:
         """Role ("student", "teacher") -> forward passes for each training image."""
-        return self.result.get("forward_passes") if self.result else None
+        found = self.result.get("forward_passes") if self.result else None
+        counts = [
+            (row["phase"].rpartition(".")[2], float(row[_STUDENT_PASSES]))
+            for row in self.rows
+            if _STUDENT_PASSES in row
+        ]
+        pruned = sum(count for phase, count in counts if phase in _WITHOUT_STUDENT)
+        if not found or not pruned:
+            return found
+        return {**found, "student": found["student"] - pruned / len(counts)}
 
     @property
     def hyperparameters(self) -> tuple[str, ...] | None:

@@ -254,6 +254,18 @@ def test_seeds_that_cost_different_passes_are_one_number(tmp_path):
     }
 
 
+@pytest.mark.parametrize("phase", ["paraphrase", "ft.paraphrase"])
+@pytest.mark.parametrize("counted", ["1.0", "0.0"])
+def test_a_pass_that_is_never_run_costs_nothing_though_it_was_counted(phase, counted):
+    cell = record("FT", epochs=4)
+    rows = [{**row, "student_forward_passes": "1.0"} for row in cell.rows]
+    rows[0] |= {"phase": phase, "student_forward_passes": counted}
+    passes = {"student": (3 + float(counted)) / 4, "teacher": 1.0}
+    result = {**cell.result, "forward_passes": passes}
+    cell = dataclasses.replace(cell, rows=tuple(rows), result=result)
+    assert cell.forward_passes == {"student": 0.75, "teacher": 1.0}
+
+
 def test_published_numbers_stand_beside_ours(tmp_path):
     place = {"dataset": "cifar100", "teacher": "WRN-40-2", "student": "wrn_16_2"}
     cells = [record(m, last=v, **place) for m, v in (("none", 0.7), ("KD", 0.7125))]
