@@ -129,6 +129,11 @@ class Net(keras.Model):
     def class_names(self, names):
         self._class_names = class_names.checked(names, self.num_classes)
 
+    @property
+    def converts_pixels(self) -> bool:
+        """Whether it computes other pixels of the images before anything else."""
+        return False
+
     # What a subclass implements.
 
     def maps(self, images, training) -> dict[str, tf.Tensor]:

@@ -143,11 +143,19 @@ class WrappedNet(Net):
         return taps.pop("logits"), taps
 
     def _as_the_model_expects(self, images):
-        model = self.model
-        scaling = (model.mean, model.std) if isinstance(model, Net) else self.scaling
         # Resized first: preprocessing may want three channels.
         images = scaling_lib.resize(images, self.model_shape)
-        return scaling_lib.rescale(images, self.mean, self.std, scaling)
+        return scaling_lib.rescale(images, self.mean, self.std, self._model_scaling)
+
+    @property
+    def _model_scaling(self) -> str | tuple:
+        model = self.model
+        return (model.mean, model.std) if isinstance(model, Net) else self.scaling
+
+    @property
+    def converts_pixels(self) -> bool:
+        """Whether the model expects another scale than the images have."""
+        return self._model_scaling not in ("normalised", (self.mean, self.std))
 
     @property
     def tap_specs(self) -> dict[str, TapSpec]:

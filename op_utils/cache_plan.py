@@ -48,7 +48,9 @@ def plan(settings, data, method, student, teacher) -> CachePlan:
     reason = _reason_of_run(settings, data.augmentation, teacher)
     if reason:
         return dataclasses.replace(nothing, notes=(_note(reason),))
-    own = [_reason_of_forward(phase, phase.method or method) for phase in phases]
+    own = [
+        _reason_of_forward(phase, phase.method or method, teacher) for phase in phases
+    ]
     asked = [phase for phase, reason in zip(phases, own, strict=True) if not reason]
     of_asked = iter(
         outputs_read.read(
@@ -83,11 +85,16 @@ def _reason_of_run(settings, augmentation, teacher) -> str:
     return ""
 
 
-def _reason_of_forward(phase, method) -> str:
+def _reason_of_forward(phase, method, teacher) -> str:
     if phase.trains_teacher:
         return "whose teacher learns along"
     if method.overrides("teacher_forward"):
         return "which has a teacher's forward pass of its own"
+    if teacher.converts_pixels and not phase.trains_student:
+        return (  # see `teacher_cache.forward_function`
+            "which does not train the student: pixels that are converted for the "
+            "teacher alone round otherwise"
+        )
     return ""
 
 

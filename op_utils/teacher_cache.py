@@ -20,6 +20,7 @@ from op_utils.cache_folder import CacheFolder, SetAside, Wanted
 from op_utils.cache_plan import CachePlan
 from op_utils.kept_output import EMBEDDING, LOGITS
 
+_IMAGES = "normalised images"  # an output that is no array of the cache
 _PARALLEL = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
 
 
@@ -64,6 +65,7 @@ class TeacherCache:
         shapes = {
             name: tuple(output.shape[1:])
             for name, output in self.forward.structured_outputs.items()
+            if name != _IMAGES
         }
         self._facts = cache_key.facts(data, teacher, self.forward, mean, std, precision)
         self.folder = CacheFolder(
@@ -214,12 +216,13 @@ class TeacherCache:
     def _outputs(self, names: frozenset):
         """The forward function, without what is not asked for."""
 
-        @tf.function(autograph=False)
         def outputs(images):
             found = self.forward(images)
             return {name: found[name] for name in sorted(names)}
 
-        return outputs
+        if _IMAGES in self.forward.structured_outputs:  # which must not be left out
+            return outputs
+        return tf.function(outputs, autograph=False)
 
     def _head_gives_logits(self, version: int) -> bool:
         """Whether the head makes the kept logits of the kept embedding, to the bit.
@@ -249,13 +252,19 @@ class TeacherCache:
 
 
 def forward_function(teacher, mean, std, data):
-    """The teacher's outputs for uint8 images, by name; as `step.Step` asks for them."""
+    """The teacher's outputs for uint8 images, by name; as `step.Step` asks for them.
+
+    In a step the student takes the normalised images, too. If the teacher converts them
+    and nobody else takes them, TensorFlow folds both computations into one, which
+    rounds otherwise: then they are an output, too.
+    """
 
     @tf.function(autograph=False)
     def forward(images):
         images = step_lib.normalise(images, mean, std)
         output = step_lib.cast_output(teacher(images, training=False, with_taps=True))
-        return {LOGITS: output.logits, **output.taps}
+        others = {_IMAGES: images} if teacher.converts_pixels else {}
+        return {LOGITS: output.logits, **output.taps, **others}
 
     shape = [data.batch_size, *data.train.image_shape]
     return forward.get_concrete_function(tf.TensorSpec(shape, tf.uint8))

@@ -80,6 +80,8 @@ def output(maps=None, logits=None) -> Output:
 class Net(keras.Model):
     """A stem and stages of convolution, batch norm and ReLU, with the usual taps."""
 
+    converts_pixels = False
+
     def __init__(self, widths=(4, 6, 8), strides=(1, 2, 2), seed=0, name=None):
         super().__init__(dtype="float32", name=name)
         self.strides = strides

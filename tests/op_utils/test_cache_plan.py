@@ -100,3 +100,14 @@ def test_a_parts_own_phase_is_served_in_a_sum_that_is_not():
 def test_without_a_cache_or_a_teacher_nothing_is_said(name, teacher, is_wanted):
     found = plan(name, teacher=teacher, teacher_cache=is_wanted)
     assert not found.is_used and not found.notes
+
+
+def test_a_phase_without_the_student_asks_a_teacher_whose_pixels_are_converted():
+    """FT's first one: alone, the conversion is folded into the normalisation."""
+    teacher = fakes.Net(seed=2)
+    teacher.converts_pixels = True
+    found = plan("FT", teacher=teacher, teacher_cache_taps=True)
+    assert [bool(outputs) for outputs in found.outputs] == [False, True]
+    [note] = found.notes
+    assert "phase paraphrase of --distiller=FT, which does not train the stu" in note
+    assert all(plan("FT", teacher_cache_taps=True).outputs)

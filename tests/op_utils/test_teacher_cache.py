@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 import fakes
+import nets
 from op_utils import kept_output, step
 from tests.op_utils import cached_runs, tiny
 from tests.op_utils.test_trainer import At, Killed, kill
@@ -67,6 +68,45 @@ def test_batches_bring_what_the_teacher_would_say(batch_size, period, tmp_path):
     [line] = lines
     assert f"42 images x {period or 3} version" in line
     assert len(list(tmp_path.glob("*/v*-logits.npy"))) == (period or 3)
+
+
+def converted(kind):
+    """A teacher that gets other pixels than the student."""
+    net = nets.build("WResNet-10-1", fakes.NUM_CLASSES, cached_runs.SHAPE, seed=3)
+    if kind == "net":  # of mean 0 and std 1
+        student = nets.build(
+            "WResNet-10-1",
+            fakes.NUM_CLASSES,
+            cached_runs.SHAPE,
+            mean=cached_runs.MEAN,
+            std=cached_runs.STD,
+        )
+        return nets.seen_by(net, student)
+    images = keras.Input(cached_runs.SHAPE)
+    model = keras.Model(images, net(images))
+    return nets.wrap(
+        model, mean=cached_runs.MEAN, std=cached_runs.STD, scaling="pixels"
+    )
+
+
+@pytest.mark.parametrize("kind", ["net", "model"])
+def test_pixels_that_are_converted_for_the_teacher_change_no_bit(kind, tmp_path):
+    """In a step the student takes the normalised images, too, before they are."""
+    teacher = converted(kind)
+    assert teacher.converts_pixels
+    data = cached_runs.data()
+    settings = [
+        cached_runs.settings(tmp_path / "cache", teacher_cache=is_cached)
+        for is_cached in (False, True)
+    ]
+    live, cached = (
+        cached_runs.Run(each, data, tmp_path / str(each.teacher_cache), epochs=1)(
+            of_teacher=teacher
+        )
+        for each in settings
+    )
+    for a, b in zip(live, cached, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_epochs_that_nothing_was_kept_for_ask_the_teacher(tmp_path):
