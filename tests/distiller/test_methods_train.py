@@ -304,9 +304,9 @@ PASSES = {
 }
 
 
-@pytest.mark.parametrize("name", PASSES)
-def test_forward_passes_are_those_that_are_run(name, whole):
-    assert whole((name, ()), True).passes == PASSES[name]
+@pytest.mark.parametrize("case", [(name, ()) for name in PASSES], ids=list(PASSES))
+def test_forward_passes_are_those_that_are_run(case, whole):
+    assert whole(case, True).passes == PASSES[case[0]]
 
 
 def test_bss_finds_images_to_attack(whole):
