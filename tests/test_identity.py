@@ -69,6 +69,7 @@ def test_another_teacher_is_refused_whatever_the_flags(folder):
     assert (folder / "run/config.json").read_bytes() == config
 
 
+@pytest.mark.slow  # tests/op_utils/test_run_folder.py has the rule
 def test_other_code_needs_a_flag_and_is_recorded(folder):
     path = folder / "run/config.json"
     config = json.loads(path.read_text())
