@@ -33,13 +33,19 @@ class Measured:
 
     def training(self, settings, fraction: float) -> float:
         """Seconds of training."""
-        lengths = {"init": settings.init_epochs, "train": settings.epochs}
+        lengths = {"init": settings.init_epochs, "train": self._last_phase(settings)}
         return fraction * sum(lengths[name] * epoch for name, epoch in self.epochs)
 
     def others(self, settings) -> float:
         """Seconds of all else."""
-        number = -(-settings.epochs // settings.evaluate_every)
+        number = -(-self._last_phase(settings) // settings.evaluate_every)
         return number * self.evaluation + self.beside
+
+    def _last_phase(self, settings) -> int:
+        """Its epochs, see `recipe.learning_rates`."""
+        count = sum(name == "init" for name, _ in self.epochs)
+        before = count * settings.init_epochs if settings.equal_epochs else 0
+        return settings.epochs - before
 
 
 class Estimates:

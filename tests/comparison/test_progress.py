@@ -78,6 +78,15 @@ def test_what_is_not_finished_is_measured_once_for_each_method_and_its_nets():
     assert Estimates([finished()]).seconds(cells[0]) is None
 
 
+def test_with_equal_epochs_the_last_phase_is_measured_as_the_rest():
+    measured = Measured((("init", 2.0), ("train", 10.0)), evaluation=1.0, beside=7.0)
+    own = Options(epochs=8, init_epochs=3)
+    equal = dataclasses.replace(own, equal_epochs=True)
+    assert measured.training(own, 1.0) == 3 * 2.0 + 8 * 10.0
+    assert measured.training(equal, 1.0) == 3 * 2.0 + 5 * 10.0
+    assert (measured.others(own), measured.others(equal)) == (8 + 7.0, 5 + 7.0)
+
+
 def test_what_is_beside_training_is_of_finished_runs_or_measured():
     def with_wall(record, seconds):
         result = {**record.result, "wall_seconds": seconds}
