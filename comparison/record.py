@@ -179,15 +179,23 @@ class Record:
     def forward_passes(self) -> dict[str, float] | None:
         """Role ("student", "teacher") -> forward passes for each training image."""
         found = self.result.get("forward_passes") if self.result else None
+        if not found or self._counts_what_ran:
+            return found
         counts = [
             (row["phase"].rpartition(".")[2], float(row[_STUDENT_PASSES]))
             for row in self.rows
             if _STUDENT_PASSES in row
         ]
         pruned = sum(count for phase, count in counts if phase in _WITHOUT_STUDENT)
-        if not found or not pruned:
+        if not pruned:
             return found
         return {**found, "student": found["student"] - pruned / len(counts)}
+
+    @property
+    def _counts_what_ran(self) -> bool:
+        """Whether no version had a part in it that counted passes as traced."""
+        entries = provenance.history(self.result)
+        return all("sources_sha256" in entry for entry in entries)
 
     @property
     def hyperparameters(self) -> tuple[str, ...] | None:
