@@ -8,6 +8,7 @@ _SEED, _DATA = "initialisation and the methods' draws", "subset, order and augme
 _SPLIT, _TEACHER = "the validation split", "the teacher"
 # A teacher that was trained for the grid; earlier versions recorded no digest of it.
 _ONE = "one"
+_PUBLISHED = "published"  # a validation split that the data bring along
 
 
 def sentences(records: Sequence[Record]) -> list[str]:
@@ -67,7 +68,10 @@ def _data(record: Record) -> int | None:
     return record.data_seed
 
 
-def _split(record: Record) -> int | None:
+def _split(record: Record) -> int | str | None:
+    """What cut it; None if there is none."""
+    if record.split_seed is None and record.best is not None:
+        return _PUBLISHED
     return record.split_seed
 
 
@@ -84,7 +88,10 @@ def _by(what: str, rows: Sequence[Sequence[Record]]) -> str:
     if what == _TEACHER:
         return ""
     name, value = ("data", _data) if what == _DATA else ("validation", _split)
-    seeds = sorted({value(record) for row in rows for record in row} - {None})
+    values = {value(record) for row in rows for record in row} - {None}
+    if values == {_PUBLISHED}:
+        return f" ({_PUBLISHED})"
+    seeds = sorted(values - {_PUBLISHED})
     return f" ({name} seed{'s' * (len(seeds) > 1)} {_list(seeds)})"
 
 

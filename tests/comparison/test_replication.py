@@ -46,6 +46,19 @@ def test_a_teacher_is_one_though_not_all_runs_recorded_which(digests):
     assert f"{NOT} the teacher." in text
 
 
+def test_a_validation_split_that_the_data_bring_along_is_not_repeated():
+    best = {"epoch": 1, "validation_accuracy": 0.5, "test_accuracy": 0.5}
+    brought = [
+        dataclasses.replace(cell, result={**cell.result, "best_on_validation": best})
+        for cell in cells(0, 1, method="none")
+    ]
+    (text,) = sentences(brought)
+    assert f"{NOT} the validation split (published). " in text
+    cut = cells(0, 1, method="AT", validation=0.1, validation_seed=0)
+    (text,) = sentences([*brought, *cut])
+    assert "the validation split (validation seed 0); the teacher." in text
+
+
 def test_one_draw_for_all_blocks_is_told():
     (text,) = sentences(cells(0, 0, validation=0.1))
     assert "Repeated in each: initialisation and the methods' draws. Not " in text
