@@ -110,7 +110,11 @@ class Checkpoints:
         return files.read_json(pathlib.Path(path) / "manifest.json")["position"]
 
     def restore(
-        self, path: os.PathLike, groups: Mapping[str, Sequence], are_all: bool = True
+        self,
+        path: os.PathLike,
+        groups: Mapping[str, Sequence],
+        are_all: bool = True,
+        later: Sequence[str] = (),
     ) -> None:
         """Reads a checkpoint into the same groups of variables.
 
@@ -119,12 +123,15 @@ class Checkpoints:
             groups: name -> variables.
             are_all: whether these are all of its groups, as they must be for a training
                 to go on.
+            later: names of groups that checkpoints of earlier versions lack; they then
+                stay as they are.
 
         Raises:
             ValueError: the groups are not those that were saved.
         """
         path = pathlib.Path(path)
         saved = files.read_json(path / "manifest.json")["variables"]
+        groups = {n: g for n, g in groups.items() if n in saved or n not in later}
         if not are_all:
             saved = {name: saved.get(name) for name in groups}
         wanted = {name: len(group) for name, group in groups.items()}

@@ -10,7 +10,7 @@ from op_utils import step as step_lib
 from op_utils.interruption import Interrupted
 from op_utils.observer import Moment
 from op_utils.optimizer import SGD
-from op_utils.totals import NonFiniteLoss, Totals
+from op_utils.totals import SKIPPED, NonFiniteLoss, Totals
 
 # Python's signal handlers wait for the end of a call into TensorFlow; a call of
 # this length leaves room below the two seconds that a stop may take.
@@ -146,7 +146,8 @@ class PhaseRun:
         with self.signals.at_once():
             many_steps, self.totals = self._build(iterator)
         if checkpoint is not None:
-            self.trainer.checkpoints.restore(checkpoint, self.groups())
+            groups = self.groups()
+            self.trainer.checkpoints.restore(checkpoint, groups, later=(SKIPPED,))
         return position, many_steps
 
     def timed(self, many_steps: Callable, start: int, n: int) -> float:
@@ -271,6 +272,8 @@ class PhaseRun:
             "optimizer": self.optimizer.variables,
             "progress": (self.counter, *self.totals.variables),
         }
+        if self.totals.skipped:
+            groups[SKIPPED] = self.totals.skipped
         if any(phase.trains_teacher for phase in trainer.phases):
             groups["teacher"] = trainer.teacher.variables
         return groups

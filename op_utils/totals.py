@@ -30,7 +30,7 @@ class Totals:
         # Two rows: the epoch, the interval between two logs. Two counts likewise.
         self._sums = tf.Variable(tf.zeros([2, size], tf.float64), name="sums")
         self._counts = tf.Variable(tf.zeros([2], tf.int64), name="counts")
-        # Likewise; only where there may be any, as a checkpoint then holds one more.
+        # Likewise; only where there may be any.
         self._skipped = None
         if SKIPPED in names:
             self._skipped = tf.Variable(tf.zeros([2], tf.int64), name=SKIPPED)
@@ -40,8 +40,15 @@ class Totals:
     @property
     def variables(self) -> tuple:
         """What a checkpoint needs in order to go on in the middle of an epoch."""
-        skipped = () if self._skipped is None else (self._skipped,)
-        return self._sums, self._counts, *skipped
+        return self._sums, self._counts
+
+    @property
+    def skipped(self) -> tuple:
+        """The same of the steps skipped; of none where there is no loss scaler.
+
+        Apart, as the checkpoints of earlier versions do not have it.
+        """
+        return () if self._skipped is None else (self._skipped,)
 
     def add(self, scalars: dict[str, tf.Tensor], step: tf.Tensor) -> None:
         """Adds one step's scalars; runs in the graph."""

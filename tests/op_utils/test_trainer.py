@@ -20,7 +20,7 @@ from op_utils.interruption import Interrupted
 from op_utils.metrics_table import MetricsTable
 from op_utils.observer import Observer
 from op_utils.recipe import Recipe
-from op_utils.totals import NonFiniteLoss
+from op_utils.totals import SKIPPED, NonFiniteLoss
 from op_utils.trainer import Trainer
 from tests import fakes
 from tests.op_utils import tiny
@@ -844,6 +844,27 @@ def test_steps_that_a_loss_scaler_skips_are_counted_and_in_no_norm(tmp_path):
     copy_killed(run, tmp_path / "again", 3)
     again = make(tmp_path / "again", seed=5, **settings)()
     assert again.rows == run.rows
+
+
+def test_a_run_with_a_loss_scaler_of_before_they_were_counted_goes_on(
+    tmp_path, monkeypatch
+):
+    settings = {"method": overflowing(), "scale_loss": True}
+    settings |= {"checkpoint_every": 1, "keep": 100}
+    with monkeypatch.context() as earlier:
+        earlier.setattr(phase_run.PhaseRun, "groups", groups_of_before)
+        run = make(tmp_path / "run", **settings)()
+    (tmp_path / "again").mkdir()
+    copy_killed(run, tmp_path / "again", 3)
+    again = make(tmp_path / "again", seed=5, **settings)()
+    assert [row["skipped_steps"] for row in again.rows] == ["1", "0", "0"]
+    run_end, end = (tiny.values(r.trainer.student.variables) for r in (run, again))
+    tiny.assert_equal(run_end, end)
+
+
+def groups_of_before(run, groups=phase_run.PhaseRun.groups):
+    """The groups of a checkpoint that knew of no skipped steps."""
+    return {name: group for name, group in groups(run).items() if name != SKIPPED}
 
 
 def test_without_a_loss_scaler_there_is_no_such_column(straight):
