@@ -15,7 +15,7 @@ from op_utils.run_folder import RunFolder
 # Others for validation or test than before would be images that the student has seen.
 _FIXED = ("distiller", "student", "student_taps", "student_scaling", "student_weights")
 _FIXED += ("teacher", "teacher_epochs", "teacher_seed", "teacher_data_seed")
-_FIXED += (*TEACHER_MODEL, "data_fraction", "data_seed", "validation")
+_FIXED += (*TEACHER_MODEL, "normalisation", "data_fraction", "data_seed", "validation")
 _FIXED += ("validation_seed", "merge_valid", "image_size")
 _DIGEST = "sha256:"
 

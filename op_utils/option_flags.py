@@ -173,7 +173,9 @@ def print_notes(
         cause = "--teacher_checkpoint" if is_file else "--teacher_weights"
         if flags.FLAGS["teacher_checkpoint"].present:
             note(("teacher",), cause)
-        note(ONLY_WITH_TEACHER, cause)
+        # Of a run that is continued, the teacher's file may have been found there.
+        found_in = {"teacher_dir"} if options.continue_from else set()
+        note((n for n in ONLY_WITH_TEACHER if n not in found_in), cause)
     elif any(phase.trains_teacher for phase in phases):
         reason = f"--distiller={options.distiller}: its teacher starts with the student"
         note(ONLY_WITH_TEACHER, reason)

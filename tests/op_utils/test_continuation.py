@@ -102,7 +102,8 @@ def test_without_it_nothing_changes():
 @pytest.mark.parametrize(
     "given",
     [{"student": "resnet14"}, {"distiller": "SP"}, {"data_fraction": 0.5},
-     {"validation": 0.2}, {"data_seed": 4}, {"teacher": "resnet56"}],
+     {"validation": 0.2}, {"data_seed": 4}, {"teacher": "resnet56"},
+     {"normalisation": "teacher"}],
 )  # fmt: skip
 def test_another_training_is_refused(tmp_path, given):
     path = make_run(tmp_path / "old")

@@ -130,6 +130,10 @@ option_flags.print_notes(settings, phases, augmentation)
             ["--distiller=DML", "--teacher=a", "--teacher_seed=1", "--seed=2"],
             ["teacher_seed"],
         ),
+        (
+            ["--continue_from=a", "--teacher_checkpoint=a", "--teacher_dir=b"],
+            [],
+        ),
         (["--init_epochs=3"], ["init_epochs"]),
         (["--init_epochs=3", "--distiller=FitNet"], []),
         (["--decay_rate=0.5", "--decay_points=3"], ["decay_points", "decay_rate"]),
