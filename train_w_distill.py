@@ -18,14 +18,7 @@ import nets
 from dataloader import eval_batches
 from nets import for_data, given, profile, saving
 from nets.wrapped import is_converted
-from op_utils import (
-    cache_plan,
-    command_line,
-    normalisation,
-    option_flags,
-    outcome,
-    teacher_check,
-)
+from op_utils import cache_plan, command_line, normalisation, option_flags, outcome
 from op_utils.cached_training import open_cache, run_with
 from op_utils.continuation import inherited, record, taken_on
 from op_utils.dry_run import DryRun
@@ -34,6 +27,7 @@ from op_utils.options import Options
 from op_utils.run_folder import RunFolder
 from op_utils.run_inputs import digests
 from op_utils.run_observers import of_run
+from op_utils.teacher_check import before_training
 from op_utils.trainer import Trainer
 
 option_flags.define()
@@ -77,6 +71,15 @@ def build_pair(settings: Options, data, teacher):
     return student, teacher, taken_on(settings, data, student, teacher, method)
 
 
+def trained_first(settings: Options, data, nets_and_method, **how):
+    """`build_pair` with the teacher when it is trained, which a dry run leaves."""
+    folder = train(settings.for_teacher(), role="teacher", **how)
+    if not folder.is_finished:
+        return nets_and_method
+    source, seed = given.of_file(folder.student), settings.fresh_teacher_seed
+    return build_pair(settings, data, build_net(source, settings, data, seed))
+
+
 def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
     """Trains what the settings say and returns the run's folder; see `DryRun`."""
     data = dataloader.prepare(**settings.data())
@@ -84,7 +87,7 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
     if settings.uses_teacher:
         teacher = build_net(settings.net("teacher"), settings, data, seed)
     # What is wrong shows here, before anything is written or trained for hours.
-    student, teacher, method = build_pair(settings, data, teacher)
+    student, teacher, method = pair = build_pair(settings, data, teacher)
     if is_teacher_first := settings.trains_teacher_first(method):
         settings.for_teacher().rates(data.steps_per_epoch)
     phases = method.phases()
@@ -102,8 +105,8 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
     defaults = Options().config() | earlier
     if dry_run:  # Nothing is written; its measured steps change the nets.
         if is_teacher_first and not folder.is_finished:
-            train(settings.for_teacher(), role="teacher", dry_run=dry_run)
-        parts = student, teacher, method, recipe, data, plan, settings
+            pair = trained_first(settings, data, pair, dry_run=dry_run)
+        parts = *pair, recipe, data, plan, settings
         return dry_run.tell(role, folder, config, defaults, *parts, eval_batches)
     rules = {"wait": wait, "allow_other_code": settings.allow_other_code}
     with folder.open(config, defaults=defaults, **rules):
@@ -111,14 +114,11 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
             return outcome.confirmed(folder, role, saving.load)
         folder.write_indices(data.indices)
         if is_teacher_first:
-            path = train(settings.for_teacher(), role="teacher", wait=True).student
-            teacher = build_net(given.of_file(path), settings, data, seed)
-            student, teacher, method = build_pair(settings, data, teacher)
+            student, teacher, method = trained_first(settings, data, pair, wait=True)
         folder.check_inputs(digests(settings, method, teacher, student))
         evaluator = Evaluator(data.splits, eval_batches, student.mean, student.std)
-        teacher_check.before_training(settings, folder, teacher, evaluator, data)
-        parts = data, teacher, recipe, folder, evaluator
-        cache = open_cache(plan, settings, *parts)
+        before_training(settings, folder, teacher, evaluator, data)
+        cache = open_cache(plan, settings, data, teacher, recipe, folder, evaluator)
         trainer = Trainer(
             student=student,
             teacher=teacher,
@@ -143,7 +143,7 @@ def main() -> None:
         print("\ndata sets:", ", ".join(dataloader.names()))
         return
     settings = inherited(option_flags.read(), option_flags.given())
-    train(canonical(settings), dry_run=flags.FLAGS.dry_run and DryRun())
+    train(canonical(settings), dry_run=flags.FLAGS.dry_run and DryRun(saving.load))
 
 
 if __name__ == "__main__":

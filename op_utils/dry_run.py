@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
-from op_utils import environment, quantities
+from op_utils import environment, outcome, quantities, run_inputs
 from op_utils.evaluation import Evaluator
 from op_utils.forecast import Forecast, measure, peak_memory
 
@@ -12,10 +12,14 @@ class DryRun:
     """Tells what a run would do, and how long it would take.
 
     A teacher that is trained before is told of first.
+
+    Args:
+        load: path -> net.
     """
 
-    def __init__(self):
-        self.seconds = 0.0
+    def __init__(self, load: Callable):
+        self.seconds, self._load = 0.0, load
+        self._has_teacher = True  # as the run will have it
         self._mark = environment.BEGAN
 
     def tell(
@@ -48,11 +52,16 @@ class DryRun:
             plan: the same.
             settings: the same.
             eval_batches: see `evaluation.Evaluator`.
+
+        Raises:
+            ValueError: the run would be refused.
         """
         folder.check(config, defaults, settings.allow_other_code)
         if folder.is_finished:
-            print(f"{role}: {folder.path} is finished, there is nothing to train.")
-            return folder
+            return outcome.confirmed(folder, role, self._load)
+        known = teacher if self._has_teacher else None
+        folder.check_same(run_inputs.digests(settings, method, known, student))
+        self._has_teacher = role == "student"
         building = time.perf_counter() - self._mark
         evaluator = Evaluator(data.splits, eval_batches, student.mean, student.std)
         found = measure(

@@ -227,6 +227,22 @@ class RunFolder:
             ValueError: a digest is not the one that the run began with.
         """
         before = self._records["inputs"]
+        self.check_same(found)
+        new = [name for name in found if name not in before]
+        if new and self.is_begun:
+            log(
+                f"note: {self.path} did not record {', '.join(new)}; whether the run "
+                "began with the same is not known. It is recorded now"
+            )
+        saved = self.read_config()
+        records = {**self._records, "inputs": {**before, **found}}
+        if records != {name: saved.get(name) for name in records}:
+            saved.pop("versions", None)
+            files.write_json(self.config, {**saved, **records})
+
+    def check_same(self, found: Mapping[str, str]) -> None:
+        """Raises what `check_inputs` would, and writes nothing."""
+        before = self._records.get("inputs", {})
         changed = [
             f"{name} had SHA-256 {provenance.short(before[name])} and now has "
             f"{provenance.short(digest)}"
@@ -239,17 +255,6 @@ class RunFolder:
                 "Expected the same to the end. Bring back what it was, or give another "
                 "--train_dir. Nothing was changed."
             )
-        new = [name for name in found if name not in before]
-        if new and self.is_begun:
-            log(
-                f"note: {self.path} did not record {', '.join(new)}; whether the run "
-                "began with the same is not known. It is recorded now"
-            )
-        saved = self.read_config()
-        records = {**self._records, "inputs": {**before, **found}}
-        if records != {name: saved.get(name) for name in records}:
-            saved.pop("versions", None)
-            files.write_json(self.config, {**saved, **records})
 
 
 def differences(before: Mapping, now: Mapping) -> list[str]:

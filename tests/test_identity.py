@@ -57,15 +57,17 @@ def test_another_teacher_is_refused_whatever_the_flags(folder):
     record = path.parent / "result.json"
     before, after = disturb(path)
     # Its own record is that of the teacher before.
-    refused = command(folder).wait()
-    assert_one_clear_line(refused, "student.keras is not what the run wrote")
+    for more in (), ("--dry_run",):
+        refused = command(folder, *more).wait()
+        assert_one_clear_line(refused, "student.keras is not what the run wrote")
     # It was trained anew, for example by another version.
     result = json.loads(record.read_text())
     result["files"]["student.keras"] = file_digest(str(path))
     record.write_text(json.dumps(result))
     config = (folder / "run/config.json").read_bytes()
-    refused = command(folder, "--allow_other_code").wait()
-    assert_one_clear_line(refused, "the teacher's weights", before, after)
+    for more in ("--allow_other_code",), ("--dry_run",):
+        refused = command(folder, *more).wait()
+        assert_one_clear_line(refused, "the teacher's weights", before, after)
     assert (folder / "run/config.json").read_bytes() == config
 
 
