@@ -41,7 +41,7 @@ def newest_step(folder: pathlib.Path) -> int:
 
 
 def stop_at(process, folder, step, number=signal.SIGKILL):
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 300  # a hung run, not a slow machine
     while newest_step(folder) < step:
         assert time.monotonic() < deadline, "the run does not get anywhere"
         time.sleep(0.002)
