@@ -9,8 +9,6 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 
-import tensorflow as tf
-
 ROOT = pathlib.Path(__file__).parents[1]
 # Rooms and scripts that decide numbers, whole rooms: which of their files decide none
 # would have to be known of each new one. Tests, documents, reports decide none.
@@ -108,6 +106,8 @@ def versions() -> dict[str, str]:
 
 def hardware() -> dict:
     """What computes: another processor, or number of threads, rounds differently."""
+    import tensorflow as tf  # Here: reading flags, which digests too, takes no seconds.
+
     details = tf.config.experimental.get_device_details
     gpus = tf.config.list_physical_devices("GPU")
     threads = tf.config.threading.get_intra_op_parallelism_threads()

@@ -52,6 +52,10 @@ def as_flags(values):
             yield f"--{name}={value}"
 
 
+def test_a_wrong_flag_is_told_without_waiting_for_tensorflow():
+    assert with_flags("print('tensorflow' in sys.modules)").stdout == "False\n"
+
+
 def test_flags_without_arguments_are_the_defaults():
     assert parsed() == Options()
 
