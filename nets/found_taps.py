@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import keras
 
+from nets import before_activation
+
 # They end no stage, although their output may be the last of its size.
 _NO_STAGES = (
     keras.layers.Dropout,
@@ -35,25 +37,6 @@ class Tapped(NamedTuple):
     norms: dict[str, keras.layers.BatchNormalization]
     head: keras.layers.Layer | None
     has_softmax: bool
-
-
-class BeforeActivation(keras.layers.Layer):
-    """The result of a layer without its activation; shares the layer's weights."""
-
-    def __init__(self, layer: keras.layers.Layer):
-        super().__init__(name=f"{layer.name}_logits", dtype=layer.dtype_policy)
-        self.layer = layer
-        self.built = True
-
-    def call(self, inputs):
-        """What the activation would get."""
-        # The layer's own arithmetic, whatever kind of layer it is.
-        activation = self.layer.activation
-        self.layer.activation = keras.activations.linear
-        try:
-            return self.layer(inputs)
-        finally:
-            self.layer.activation = activation
 
 
 def has_graph(model: keras.Model) -> bool:
@@ -99,11 +82,11 @@ def find(model: keras.Model, taps: Mapping[str, str] | None = None) -> Tapped:
     for name, tensor in tuple(found.items()):
         if f"{name}_pre" in layers:  # The user knows it better.
             continue
-        found[f"{name}_pre"] = before = _before_relu(tensor)
-        producer, _ = _producer(before)
+        found[f"{name}_pre"] = before = before_activation.before_relu(tensor)
+        producer, _ = before_activation.producer(before)
         if isinstance(producer, keras.layers.BatchNormalization):
             norms[f"{name}_pre"] = producer
-    logits = _logits(model.outputs[0])
+    logits = before_activation.logits_of(model.outputs[0])
     maps = [x for x in found.values() if len(x.shape) == 4]
     if maps:
         found.setdefault("last_map", min(maps, key=lambda x: x.shape[1]))
@@ -165,45 +148,11 @@ def _last_of_each_resolution(model, outputs) -> dict[str, str]:
     return {f"stage{i}": last[n] for i, n in enumerate(sorted(last), 1)}
 
 
-def _producer(tensor):
-    """The layer or operation that made a tensor, and the tensors that it got."""
-    operation, node, _ = tensor._keras_history
-    # Not operation.input: a layer that is used twice has several.
-    return operation, operation._inbound_nodes[node].input_tensors
-
-
-def _before(tensor, activation, layer_type):
-    """What the activation that made the tensor has got; the tensor without one."""
-    operation, inputs = _producer(tensor)
-    if isinstance(operation, layer_type):
-        return inputs[0]
-    if getattr(operation, "activation", None) is not activation:
-        return tensor
-    if isinstance(operation, keras.layers.Activation):
-        return inputs[0]
-    return BeforeActivation(operation)(*inputs)
-
-
-def _before_relu(tensor):
-    return _before(tensor, keras.activations.relu, keras.layers.ReLU)
-
-
-def _logits(output):
-    operation, _ = _producer(output)
-    if getattr(operation, "activation", None) is keras.activations.sigmoid:
-        raise ValueError(
-            "The model ends in a sigmoid, so that its classes do not exclude each "
-            "other. Expected a softmax, or logits. "
-            f"Received: layer {operation.name!r}."
-        )
-    return _before(output, keras.activations.softmax, keras.layers.Softmax)
-
-
 def _head(logits):
     """The layer that made the logits of one vector, and this vector; or None, None."""
-    operation, inputs = _producer(logits)
+    operation, inputs = before_activation.producer(logits)
     while _is_linear(operation):
-        operation, inputs = _producer(inputs[0])
+        operation, inputs = before_activation.producer(inputs[0])
     is_layer = isinstance(operation, keras.layers.Layer)
     if not is_layer or isinstance(operation, keras.Model) or len(inputs) != 1:
         return None, None
