@@ -7,10 +7,12 @@ import numpy as np
 from absl import logging
 from keras import ops
 
-from nets import found_taps
+from nets import before_activation, found_taps, model_state
 from nets import scaling as scaling_lib
 from nets.base import Net, check_float
 from nets.taps import Output, TapSpec
+
+_END = "(end)"  # of an output that is computed beside the logits and the taps
 
 
 @keras.saving.register_keras_serializable(package="nets")
@@ -32,12 +34,13 @@ class WrappedNet(Net):
         std: per channel; None means 1, or its own.
         scaling: what the model expects, one of `scaling.SCALINGS`; one of our nets says
             so itself.
-        probabilities: whether the model returns probabilities although no softmax is
+        probabilities: whether the model returns probabilities, where no softmax is
             found in its graph; None looks at what it computes.
         **kwargs: of `keras.Model`.
 
     Attributes:
         model: the Keras model.
+        ends_in_softmax: whether a softmax was found at its end, whose input counts.
         tap_layers: tap name -> name of the layer whose output it is.
         notes: what was found that a user should know.
 
@@ -71,17 +74,20 @@ class WrappedNet(Net):
         self.scaling = scaling_lib.check_scaling(scaling, shape[-1])
         self.notes, self.tap_layers, self._specs = (), {}, {}
         self.tapped = self.untapped = self.head = None
+        self.ends_in_softmax, has_graph = False, found_taps.has_graph(model)
         if isinstance(model, Net):
             self.class_names = model.class_names
             _check_without_layers(taps, "One of our nets has taps of its own.")
             self._specs, self.head = model.tap_specs, model.head
-        elif found_taps.has_graph(model):
+        elif has_graph and (taps or not model_state.has_own_call(model)):
             self._find_taps(taps)
         else:
             _check_without_layers(taps, "The layers of a subclassed model are unknown.")
-        self.probabilities = probabilities
+        # Where a softmax was found, its input is no probability.
+        self.probabilities = bool(probabilities) and not self.ends_in_softmax
         if probabilities is None:
-            self.probabilities = self._returns_probabilities()
+            with model_state.kept(model):
+                self.probabilities = self._returns_probabilities()
         if self.probabilities:
             self.notes += (
                 f"{model.name} returns probabilities; their logarithm counts",
@@ -92,11 +98,17 @@ class WrappedNet(Net):
         model = found_taps.sized(self.model, self.model_shape)
         found = found_taps.find(model, taps)
         self.tap_layers, self.head = found.layers, found.head
+        self.ends_in_softmax = found.has_softmax
+        outputs = {"logits": found.logits}
+        end, _ = before_activation.producer(model.outputs[0])
+        is_penalised = getattr(end, "activity_regularizer", None) is not None
+        if found.has_softmax and is_penalised:
+            outputs[_END] = model.outputs[0]  # computed, so that it is regularised
         self.tapped = keras.Model(
-            model.inputs, {"logits": found.logits, **found.taps}, name="tapped"
+            model.inputs, {**outputs, **found.taps}, name="tapped"
         )
         # A tap may need a second computation, which one who wants none is spared.
-        self.untapped = keras.Model(model.inputs, found.logits, name="untapped")
+        self.untapped = keras.Model(model.inputs, outputs, name="untapped")
         if found.has_softmax:
             self.notes += (f"{self.model.name} ends in a softmax: its input counts",)
         named = ", ".join(f"{tap} = {name}" for tap, name in self.tap_layers.items())
@@ -133,16 +145,18 @@ class WrappedNet(Net):
         return Output(logits, taps) if with_taps else logits
 
     def _forward(self, images, training, with_taps):
-        images = self._as_the_model_expects(images)
+        images = self.as_the_model_expects(images)
         if isinstance(self.model, Net):
             return self.model(images, training=training, with_taps=True)
-        if self.tapped is None or not with_taps:
-            model = self.untapped or self.model
-            return model(images, training=training), {}
-        taps = dict(self.tapped(images, training=training))
-        return taps.pop("logits"), taps
+        if self.tapped is None:
+            return self.model(images, training=training), {}
+        graph = self.tapped if with_taps else self.untapped
+        outputs = dict(graph(images, training=training))
+        outputs.pop(_END, None)
+        return outputs.pop("logits"), outputs
 
-    def _as_the_model_expects(self, images):
+    def as_the_model_expects(self, images):
+        """Normalised images [B, H, W, C] in the model's own size and scale."""
         # Resized first: preprocessing may want three channels.
         images = scaling_lib.resize(images, self.model_shape)
         return scaling_lib.rescale(images, self.mean, self.std, self._model_scaling)
@@ -181,6 +195,10 @@ class WrappedNet(Net):
         config = dict(config)
         model = keras.saving.deserialize_keras_object(config.pop("model"))
         names = config.pop("class_names", None)
+        if found_taps.has_graph(model) and not config.get("probabilities"):
+            # Files of before took a softmax inside of a user's layer for its end.
+            if before_activation.has_softmax_inside(model.outputs[0]):
+                config["probabilities"] = None
         net = cls(model, **config)
         net.class_names = names
         return net
@@ -264,7 +282,8 @@ def _shapes(model, image_shape) -> tuple[tuple, int]:
         shape = (None, *image_shape[:2], shape[3]) if image_shape else shape
     output = getattr(model, "output_shape", None)
     if output is None and shape is not None:
-        output = model(np.zeros((1, *shape[1:]), np.float32))
+        with model_state.kept(model):
+            output = model(np.zeros((1, *shape[1:]), np.float32))
         output = tuple(getattr(output, "shape", ()))
     is_image = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:]
     if not is_image or not isinstance(output, tuple) or len(output) != 2:
