@@ -6,7 +6,7 @@ import sys
 
 import keras
 
-from nets import scaling
+from nets import scaling, wrap_check
 from nets.wrapped import WrappedNet
 
 PREFIX = "keras.applications."
@@ -89,7 +89,7 @@ def build(
     finally:
         keras.config.set_dtype_policy(policy)
     preprocess = sys.modules[function.__module__].preprocess_input
-    return WrappedNet(
+    net = WrappedNet(
         model,
         taps,
         image_shape=image_shape,
@@ -98,6 +98,7 @@ def build(
         scaling=scaling.mode_of(preprocess),
         probabilities=False,
     )
+    return wrap_check.checked(net)
 
 
 def _construct(function, num_classes: int, size: int, weights: str, name: str):

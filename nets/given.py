@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from nets import applications, registry, saving
+from nets import applications, registry, saving, wrap_check
 from nets import scaling as scaling_lib
 from nets.base import Net
 from nets.wrapped import WrappedNet, check_trainable
@@ -143,6 +143,7 @@ def _load(given: Given, image_shape, dtype, scale) -> Net:
         )
     taps = _parsed_taps(given)
     net = WrappedNet(model, taps, image_shape=image_shape, scaling=scaling, **scale)
+    wrap_check.checked(net)
     if given.role == "student":
         check_trainable(net)
     return net

@@ -7,7 +7,7 @@ import numpy as np
 from absl import logging
 from keras import ops
 
-from nets import before_activation, found_taps, model_state
+from nets import before_activation, found_taps, model_state, wrap_check
 from nets import scaling as scaling_lib
 from nets.base import Net, check_float
 from nets.taps import Output, TapSpec
@@ -207,7 +207,8 @@ class WrappedNet(Net):
 def wrap(model: keras.Model, taps: Mapping[str, str] | None = None, **options) -> Net:
     """A Keras model as a teacher or student of any method.
 
-    What it finds, such as a softmax at the end, it logs.
+    What it finds, such as a softmax at the end, it logs. On noise it then shows that
+    the net computes what the model does (`wrap_check`).
 
     Args:
         model: built; one of our nets is returned as it is, unless there are options.
@@ -216,11 +217,14 @@ def wrap(model: keras.Model, taps: Mapping[str, str] | None = None, **options) -
             `WrappedNet`.
 
     Raises:
-        ValueError: as `WrappedNet`.
+        ValueError: as `WrappedNet`; or the net does not compute what the model does, or
+            the model not the same twice.
     """
     if isinstance(model, Net) and not taps and not options:
         return model
     net = WrappedNet(model, taps, **options)
+    if not isinstance(model, Net):
+        wrap_check.checked(net)
     for note in net.notes:
         logging.warning("%s", note)
     return net
