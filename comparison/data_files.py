@@ -70,6 +70,7 @@ def _cell(record: Record) -> dict[str, Any]:
         "forward_passes_student": passes.get("student"),
         "forward_passes_teacher": passes.get("teacher"),
         "parameters": student.get("parameters"),
+        "non_trainable_parameters": student.get("non_trainable_parameters"),
         "multiply_accumulates": student.get("multiply_accumulates"),
         "teacher_last": teacher.get("top1"),
         "hyperparameters": _joined(record.hyperparameters),

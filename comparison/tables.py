@@ -38,7 +38,8 @@ def costs(table: Table) -> Grid:
     """What a method takes; apart, because seconds differ from machine to machine."""
     header = (
         "Method", "Epochs", "Student passes", "Teacher passes", "Seconds",
-        "Relative", "Parameters", "Multiply-accumulates", "Hyperparameters",
+        "Relative", "Parameters", "Non-trainable", "Multiply-accumulates",
+        "Hyperparameters",
     )  # fmt: skip
     rows = tuple(map(_cost_row, table.rows))
     return Grid(header, rows, words=(0, len(header) - 1))
@@ -55,6 +56,7 @@ def _cost_row(row: Row) -> tuple[str, ...]:
         MISSING if mean is None else f"{mean:.1f}" if mean < 100 else f"{mean:.0f}",
         MISSING if row.relative_seconds is None else f"{row.relative_seconds:.2f}",
         _all((net.get("parameters") for net in students), ",d"),
+        _all((net.get("non_trainable_parameters") for net in students), ",d"),
         _all((net.get("multiply_accumulates") for net in students), ",d"),
         _all(map(hyperparameters, own), ""),
     )

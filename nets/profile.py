@@ -5,17 +5,34 @@ import math
 import keras
 import tensorflow as tf
 
+from nets import model_state
 from nets.base import Net
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 
 
 def count_parameters(model: keras.Model) -> int:
-    """Number of trainable numbers; batch norm's moving statistics do not count.
+    """Number of numbers made to be trained, frozen or not, each once.
 
-    Of a frozen model (`model.trainable = False`) nothing is trainable.
+    Batch norm's moving statistics and other tables that were made not trainable do not
+    count; `count_non_trainable` has them.
     """
-    return sum(math.prod(v.shape) for v in model.trainable_variables)
+    return _count_numbers(model_state.weights(model)[0])
+
+
+def count_non_trainable(model: keras.Model) -> int:
+    """Number of numbers that are not trained, what Keras' summary calls so.
+
+    These are frozen parameters, which `count_parameters` counts as well, and what was
+    made not trainable. What random generators remember is no weight and does not count.
+    """
+    trained = {id(v) for v in model.trainable_variables}
+    own = [v for kind in model_state.weights(model) for v in kind]
+    return _count_numbers(v for v in own if id(v) not in trained)
+
+
+def _count_numbers(variables) -> int:
+    return sum(math.prod(v.shape) for v in variables)
 
 
 def multiply_accumulates(model: keras.Model, image_shape=None) -> int:
@@ -86,8 +103,9 @@ def facts(net: Net) -> dict:
 
 
 def sizes(model: keras.Model) -> dict[str, int]:
-    """`parameters` and `multiply_accumulates` of a model whose input size is known."""
+    """What `report.TITLES` calls so, of a model whose input size is known."""
     return {
         "parameters": count_parameters(model),
+        "non_trainable_parameters": count_non_trainable(model),
         "multiply_accumulates": multiply_accumulates(model),
     }

@@ -13,9 +13,12 @@ COLUMNS = {
     "top5": "top-5 %",
     "loss": "loss",
     "parameters": "parameters",
+    "non_trainable_parameters": "non-trainable",
     "multiply_accumulates": "multiply-accumulates",
     "compression": "compression",
 }
+
+_UNKNOWN = {"non_trainable_parameters": "?"}
 
 # What test.py prints, one line each.
 TITLES = {
@@ -26,6 +29,7 @@ TITLES = {
     "agreement": "agreement with the teacher",
     "teacher_top1": "top-1 accuracy of the teacher",
     "parameters": "parameters",
+    "non_trainable_parameters": "non-trainable parameters",
     "multiply_accumulates": "multiply-accumulates",
     "images_per_second": "images/s",
 }
@@ -43,13 +47,14 @@ def quality(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 def table(entries: Mapping[str, Mapping]) -> str:
     """Aligned text of nets by role, each with the keys of `COLUMNS`.
 
-    Compression is the first entry's parameter count over each one's.
+    Compression is the first entry's parameter count over each one's. Results of before
+    do not say how many parameters are not trainable.
     """
     largest = next(iter(entries.values()))["parameters"]
     rows = [list(COLUMNS.values())]
     for role, entry in entries.items():
         compression = f"{largest / entry['parameters']:.1f}x"
-        values = {**entry, "role": role, "compression": compression}
+        values = {**_UNKNOWN, **entry, "role": role, "compression": compression}
         rows.append([_text(key, values[key]) for key in COLUMNS])
     return aligned(rows)
 

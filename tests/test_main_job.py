@@ -48,7 +48,8 @@ def test_evaluation_agrees_with_training(teacher):
     assert finished.code == 0, finished.err
     figures = json.loads((folder / "figures.json").read_text())
     result = json.loads((folder / "run/result.json").read_text())["student"]
-    for name in ("top1", "top5", "loss", "parameters", "multiply_accumulates"):
+    sizes = ("parameters", "non_trainable_parameters", "multiply_accumulates")
+    for name in ("top1", "top5", "loss", *sizes):
         assert figures[name] == result[name]
     assert figures["agreement"] == 1.0
     assert f"{figures['top1']:.6g}" in finished.out

@@ -66,6 +66,7 @@ def result(cell, last, best, settings, versions):
             "top5": 0.9,
             "loss": 1.25,
             "parameters": 78042,
+            "non_trainable_parameters": 2080,
             "multiply_accumulates": 12501632,
             "weights_sha256": f"of {cell.folder.name}",
         },

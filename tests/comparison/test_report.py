@@ -96,7 +96,8 @@ def test_numbers_are_those_of_the_run_folders(tmp_path):
     # 500 images an epoch: 2 s at first, then 1 s each by the median; the slow one, as
     # when the machine had other work, does not count. No passes were recorded.
     assert costs[3] == [
-        "AT", "4", "—", "—", "5.0", "1.00", "1,234", "—", "weight=3.0, task_weight=0.5"
+        "AT", "4", "—", "—", "5.0", "1.00", "1,234", "—", "—",
+        "weight=3.0, task_weight=0.5",
     ]  # fmt: skip
     cells = list(csv.DictReader(texts["cells.csv"].splitlines()))
     assert [float(cell["last"]) for cell in cells] == [0.5, 0.52, 0.53, 0.56]

@@ -1,8 +1,11 @@
+import math
+
 import keras
 import pytest
 import tensorflow as tf
 
 import nets
+from nets import profile
 
 
 def _model(*layers):
@@ -53,6 +56,66 @@ def test_cost_needs_an_image_size():
 
 def test_moving_statistics_are_no_parameters():
     assert nets.count_parameters(_model(keras.layers.BatchNormalization())) == 2 * 4
+
+
+def transfer(is_frozen=True):
+    """A base with batch norm, augmentation and dropout inside, and a new head."""
+    base = _model(keras.layers.Conv2D(5, 3), keras.layers.BatchNormalization())
+    base.trainable = not is_frozen
+    images = keras.Input((8, 6, 4))
+    x = base(keras.layers.RandomFlip(seed=1)(images), training=False)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Dropout(0.5, seed=2)(x))
+    return keras.Model(images, keras.layers.Dense(3)(x))
+
+
+OF_BASE = 3 * 3 * 4 * 5 + 5 + 2 * 5
+OF_HEAD = 5 * 3 + 3
+STATISTICS = 2 * 5
+
+
+@pytest.mark.parametrize("is_wrapped", [False, True])
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_frozen_weights_are_parameters_and_are_shown_apart(is_frozen, is_wrapped):
+    model = transfer(is_frozen)
+    net = nets.wrap(model) if is_wrapped else model
+    sizes = profile.sizes(net)
+    assert sizes["parameters"] == OF_BASE + OF_HEAD
+    apart = STATISTICS + (OF_BASE if is_frozen else 0)
+    assert sizes["non_trainable_parameters"] == apart
+    seeds = 2 * 2  # as Keras counts them
+    assert sum(math.prod(v.shape) for v in net.non_trainable_variables) == apart + seeds
+
+
+def test_a_frozen_net_keeps_its_size():
+    net = nets.build("resnet8", 10, (8, 8, 3))
+    size, statistics = nets.count_parameters(net), profile.count_non_trainable(net)
+    net.trainable = False
+    assert nets.count_parameters(net) == size
+    assert profile.count_non_trainable(net) == size + statistics
+
+
+def test_shared_layers_count_once():
+    norm, dense = keras.layers.BatchNormalization(), keras.layers.Dense(4)
+    inner = keras.Sequential([keras.Input((8, 6, 4)), norm, dense])
+    model = _model(norm, dense, inner, norm)
+    assert nets.count_parameters(model) == 2 * 4 + 4 * 4 + 4
+    assert profile.count_non_trainable(model) == 2 * 4
+
+
+def test_a_table_that_was_made_not_trainable_is_no_parameter():
+    class Position(keras.layers.Layer):
+        def build(self, shape):
+            self.table = self.add_weight(shape=shape[1:], trainable=False)
+            self.same = self.table
+            self.draws = keras.random.SeedGenerator(1)
+            self.calls = keras.metrics.Sum(name="calls")
+
+        def call(self, x):
+            return x + self.table
+
+    model = _model(Position(), keras.layers.Dense(2))
+    assert nets.count_parameters(model) == 4 * 2 + 2
+    assert profile.count_non_trainable(model) == 8 * 6 * 4
 
 
 def test_cost_does_not_depend_on_precision():

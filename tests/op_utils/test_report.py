@@ -11,6 +11,7 @@ def entry(parameters, **values):
         "top5": 1.0,
         "loss": 0.123456,
         "parameters": parameters,
+        "non_trainable_parameters": parameters // 10,
         "multiply_accumulates": 10 * parameters,
         **values,
     }
@@ -31,7 +32,7 @@ def test_table():
     assert header == list(report.COLUMNS.values())[1:]
     assert teacher == [
         *("teacher", "resnet8", "50.00", "100.00", "0.1235"),
-        *("1,234,567", "12,345,670", "1.0x"),
+        *("1,234,567", "123,456", "12,345,670", "1.0x"),
     ]
     assert student[0] == "student"
     assert student[2] == "100.00"
@@ -43,6 +44,13 @@ def test_without_a_teacher_the_student_is_the_measure():
     assert text.splitlines()[1].endswith("1.0x")
 
 
+def test_results_of_before_have_no_number_of_what_is_not_trainable():
+    old = entry(10)
+    del old["non_trainable_parameters"]
+    header, row = (line.split() for line in report.table({"student": old}).splitlines())
+    assert row[header.index("non-trainable") - len(header)] == "?"
+
+
 def test_columns_are_as_wide_as_their_widest_cell():
     rows = [["", "net"], ["teacher", "a"], ["x", "long name"]]
     assert report.aligned(rows).splitlines() == [
@@ -52,6 +60,6 @@ def test_columns_are_as_wide_as_their_widest_cell():
     ]
 
 
-@pytest.mark.parametrize("key", ["top1", "loss", "parameters", "agreement"])
+@pytest.mark.parametrize("key", ["top1", "parameters", "non_trainable_parameters"])
 def test_titles_exist_for_what_test_py_prints(key):
     assert report.TITLES[key]
