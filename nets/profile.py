@@ -9,6 +9,7 @@ from nets import model_state
 from nets.base import Net
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_BATCHES = ("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3")
 
 
 def count_parameters(model: keras.Model) -> int:
@@ -38,11 +39,11 @@ def _count_numbers(variables) -> int:
 def multiply_accumulates(model: keras.Model, image_shape=None) -> int:
     """Multiply-accumulates of one image's forward pass.
 
-    Convolutions and dense layers count, biases and everything else do not; a border
-    that is padded counts like the inside. The model is traced for a batch of one, and
-    the graph's Conv2D, DepthwiseConv2dNative and MatMul nodes are counted, those in
-    called functions included, those in the bodies of `tf.cond` and `tf.while_loop`
-    not.
+    Convolutions, dense layers and attention's products count, biases and everything
+    else do not; a border that is padded counts like the inside. The model is traced for
+    a batch of one, and the graph's convolutions, matrix products and Einsum nodes are
+    counted, those in called functions included, those in the bodies of `tf.cond` and
+    `tf.while_loop` not.
 
     Args:
         model: any built Keras model of one image.
@@ -87,7 +88,32 @@ def _count(graph) -> int:
         elif operation.type == "MatMul":
             columns = operation.outputs[0].shape[-1]
             total += operation.inputs[0].shape.num_elements() * columns
+        elif operation.type in _BATCHES:
+            summed = operation.inputs[0].shape[
+                -2 if operation.get_attr("adj_x") else -1
+            ]
+            total += operation.outputs[0].shape.num_elements() * summed
+        elif operation.type == "Einsum" and len(operation.inputs) == 2:
+            total += _einsum(operation)
+        elif operation.type == "Conv2DBackpropInput":  # a transposed convolution
+            height, width, made, _ = operation.inputs[1].shape
+            read = operation.inputs[2].shape.num_elements()
+            total += read * height * width * made
     return total
+
+
+def _einsum(operation) -> int:
+    """The product of the sizes of all letters, and of what "..." stands for."""
+    terms = operation.get_attr("equation").decode().partition("->")[0].split(",")
+    sizes, others = {}, [1]
+    for term, tensor in zip(terms, operation.inputs, strict=True):
+        before, dots, after = term.partition("...")
+        shape = list(tensor.shape)
+        sizes |= zip(before, shape[: len(before)], strict=True)
+        sizes |= zip(after, shape[len(shape) - len(after) :], strict=True)
+        if dots:
+            others.append(math.prod(shape[len(before) : len(shape) - len(after)]))
+    return math.prod(sizes.values()) * max(others)
 
 
 def facts(net: Net) -> dict:

@@ -24,11 +24,30 @@ def _model(*layers):
         ),
         (keras.layers.Dense(7), 8 * 6 * 4 * 7),  # at every position
         (keras.layers.BatchNormalization(), 0),
+        (keras.layers.EinsumDense("bhwc,cd->bhwd", (8, 6, 7)), 8 * 6 * 4 * 7),
+        (keras.layers.EinsumDense("...c,cd->...d", 7), 8 * 6 * 4 * 7),
+        (
+            keras.layers.Conv2DTranspose(5, 3, 2, padding="same"),
+            8 * 6 * 4 * 3 * 3 * 5,  # each pixel that is read, by its window
+        ),
     ],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_cost_by_hand(layer, cost):
     assert nets.multiply_accumulates(_model(layer)) == cost
+
+
+def test_cost_of_attention():
+    """Four projections of 12 tokens, and the two products of each two of them."""
+    images = keras.Input((4, 3, 4))
+    tokens = keras.layers.Reshape((12, 4))(images)
+    attention = keras.layers.MultiHeadAttention(num_heads=2, key_dim=3)
+    model = keras.Model(images, attention(tokens, tokens))
+    expected = 4 * 12 * 4 * 6 + 2 * 12 * 12 * 6
+    assert nets.multiply_accumulates(model) == expected
+    swapped = keras.layers.Permute((2, 1))(tokens)
+    model = keras.Model(images, keras.ops.matmul(tokens, swapped))
+    assert nets.multiply_accumulates(model) == 12 * 12 * 4
 
 
 def test_cost_of_called_functions_counts():
