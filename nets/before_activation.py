@@ -69,6 +69,19 @@ class BeforeActivation(keras.layers.Layer):
             layer.activation = activation
 
 
+class Whole(keras.layers.Layer):
+    """A layer as it is, in the place in a file where `BeforeActivation` once was."""
+
+    def __init__(self, layer: keras.layers.Layer):
+        super().__init__(dtype=layer.dtype_policy, autocast=layer.autocast)
+        self.layer = layer
+        self.built = True
+
+    def call(self, inputs):
+        """What the layer returns."""
+        return self.layer(inputs)
+
+
 def producer(tensor):
     """The layer or operation that made a tensor, and the tensors that it got."""
     operation, node, _ = tensor._keras_history

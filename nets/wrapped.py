@@ -41,6 +41,7 @@ class WrappedNet(Net):
     Attributes:
         model: the Keras model.
         ends_in_softmax: whether a softmax was found at its end, whose input counts.
+        head: `as_logits(head(embedding))` are the logits; None of another kind of head.
         tap_layers: tap name -> name of the layer whose output it is.
         notes: what was found that a user should know.
 
@@ -98,6 +99,8 @@ class WrappedNet(Net):
         model = found_taps.sized(self.model, self.model_shape)
         found = found_taps.find(model, taps)
         self.tap_layers, self.head = found.layers, found.head
+        if self.head and before_activation.has_softmax_inside(model.outputs[0]):
+            self.head = before_activation.Whole(self.head)
         self.ends_in_softmax = found.has_softmax
         outputs = {"logits": found.logits}
         end, _ = before_activation.producer(model.outputs[0])
@@ -139,10 +142,15 @@ class WrappedNet(Net):
         """As `Net.call`; the taps of a model without a graph are empty."""
         check_float(images)
         logits, taps = self._forward(images, training, with_taps)
-        if self.probabilities:
-            tiny = np.finfo(np.float32).tiny
-            logits = ops.log(ops.maximum(ops.cast(logits, "float32"), tiny))
+        logits = self.as_logits(logits)
         return Output(logits, taps) if with_taps else logits
+
+    def as_logits(self, output):
+        """Of probabilities, which the model and its head return then, the logarithm."""
+        if not self.probabilities:
+            return output
+        tiny = np.finfo(np.float32).tiny
+        return ops.log(ops.maximum(ops.cast(output, "float32"), tiny))
 
     def _forward(self, images, training, with_taps):
         images = self.as_the_model_expects(images)

@@ -122,6 +122,7 @@ class CountsCalls(layers.Layer):
         return x
 
 
+@keras.saving.register_keras_serializable(package="test_own_layers")
 class Halved(keras.Model):
     """A Functional model with a `call` of its own."""
 

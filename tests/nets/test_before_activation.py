@@ -4,6 +4,9 @@ Models are wrapped here without the check (`wrap_check`), so that what is read f
 graph is seen to be right by itself.
 """
 
+import zipfile
+
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -168,6 +171,15 @@ def test_a_file_of_before_may_say_no_of_what_are_probabilities():
     assert net.probabilities
     before = WrappedNet.from_config({**net.get_config(), "probabilities": False})
     assert before.probabilities
+
+
+def test_files_of_before_find_a_heads_weights_where_they_put_them(tmp_path):
+    """Keras files weights where it meets them first: by alphabet in `head`."""
+    net = wrapped(own_layers.convnet(own_layers.GatedHead(5)))
+    net.save(path := tmp_path / "net.keras")
+    with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as weights:
+        file = h5py.File(weights)
+        assert set(file["head/layer"]) >= {"gate", "out"}
 
 
 def test_a_quantised_softmax():

@@ -60,6 +60,8 @@ def test_a_right_model_passes():
     wrap(convnet(own_layers.Block(4), own_layers.Penalty(), **PENALISED))
     wrap(convnet(head=layers.Dense(5, activation="softmax", **PENALISED)))
     wrap(convnet(head=own_layers.GatedHead(5)))
+    wrap(convnet(head=own_layers.Probabilities(5)))
+    wrap(convnet(head=layers.Dense(5, activation=lambda x: keras.ops.softmax(x))))
     wrap(own_layers.built_subclassed())
     wrap(convnet(model=own_layers.Halved))  # without taps
 
