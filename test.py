@@ -14,13 +14,13 @@ from absl import flags
 import dataloader
 from nets import class_names, for_data, given, profile
 from op_utils import (
+    class_results,
     command_line,
     evaluation,
     files,
     metrics,
     option_flags,
     report,
-    user_code,
 )
 
 DATA = ("image_size", "cache_gib", "skip_bad_images")
@@ -39,13 +39,16 @@ def load(path: str, scaling: str, role: str, dataset: dataloader.Dataset):
     return for_data.build(source, dataset)
 
 
-def measure(net, teacher_path: str, dataset: dataloader.Dataset) -> dict:
-    """All figures of the net on the data set's test split."""
+def measure(net, teacher_path: str, dataset: dataloader.Dataset) -> tuple:
+    """All figures of the net on the data set's test split, and those of each class."""
     split = {"test": dataset.test}
     evaluator = evaluation.Evaluator(split, dataloader.eval_batches, net.mean, net.std)
     logits, labels = evaluator.logits(net), dataset.test.labels
+    names = dataset.class_names or net.class_names
+    balanced, classes = class_results.measure(logits, labels, names)
     figures = {
         **report.quality(logits, labels),
+        "balanced_accuracy": balanced,
         "expected_calibration_error": metrics.expected_calibration_error(
             logits, labels
         ),
@@ -59,7 +62,7 @@ def measure(net, teacher_path: str, dataset: dataloader.Dataset) -> dict:
         figures["teacher_top1"] = metrics.top_k_accuracy(teacher_logits, labels)
     figures |= profile.sizes(net)
     figures["images_per_second"] = evaluator.images_per_second(net)
-    return figures
+    return figures, classes
 
 
 def main() -> None:
@@ -79,7 +82,7 @@ def main() -> None:
             "the figures would overwrite something else. Expected a new .json file or "
             f"one of an earlier evaluation. Received: --output={output}."
         )
-    user_code.load(flags.FLAGS.imports)
+    option_flags.load_imports()
     dataset = dataloader.load(
         flags.FLAGS.dataset,
         option_flags.path("data_dir") or None,
@@ -90,10 +93,11 @@ def main() -> None:
     net = load(path, flags.FLAGS.scaling, "", dataset)
     names = net.class_names and class_names.listed(net.class_names, most=10)
     print(f"{'classes':32} {names or 'unknown, the file does not name them'}")
-    figures = measure(net, option_flags.path("teacher_checkpoint"), dataset)
+    figures, classes = measure(net, option_flags.path("teacher_checkpoint"), dataset)
     for name, value in figures.items():
         text = f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
         print(f"{report.TITLES[name]:32} {text}")
+    print(class_results.table(classes))
     files.write_json(
         output,
         {
@@ -101,6 +105,7 @@ def main() -> None:
             "dataset": flags.FLAGS.dataset,
             "class_names": net.class_names,
             **figures,
+            "per_class": classes,
         },
     )
     print(f"saved {output}")

@@ -22,6 +22,40 @@ def top_k_accuracy(logits: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
     return float(np.mean((rank < k) & _is_predicted(logits)))
 
 
+def per_class(logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """How well each class is told, [C] each, C the number of logits.
+
+    Where a logit is nan there is no prediction, as in `top_k_accuracy`.
+
+    Args:
+        logits: [N, C].
+        labels: integers [N].
+
+    Returns:
+        `images`: how many are of the class; `recall`: the share of these that is
+        predicted as such, nan where there are none; `precision`: the share of what is
+        predicted as the class that is of it, nan where nothing is.
+    """
+    num_classes, is_predicted = logits.shape[1], _is_predicted(logits)
+    predicted = logits.argmax(axis=1)[is_predicted]
+    hits = predicted[predicted == labels[is_predicted]]
+    of_class, as_class, right = (
+        np.bincount(classes, minlength=num_classes)
+        for classes in (labels, predicted, hits)
+    )
+    with np.errstate(invalid="ignore"):  # 0 / 0 is nan
+        return {
+            "images": of_class,
+            "recall": right / of_class,
+            "precision": right / as_class,
+        }
+
+
+def balanced_accuracy(recall: np.ndarray) -> float:
+    """The mean of the classes' recalls, those without images left out; 0 to 1."""
+    return float(np.mean(recall[~np.isnan(recall)]))
+
+
 def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
     """Mean over the examples, in nats."""
     return float(-log_softmax(logits)[np.arange(len(labels)), labels].mean())

@@ -80,8 +80,13 @@ def read() -> Options:
     values = {field.name: _value(field.name) for field in dataclasses.fields(Options)}
     if values["teacher"].endswith(".keras") and not values["teacher_checkpoint"]:
         values |= {"teacher_checkpoint": values["teacher"], "teacher": ""}
-    user_code.load(values["imports"])
+    load_imports()
     return Options(**values)
+
+
+def load_imports() -> None:
+    """Runs the user's files of --imports, whose names the others may need."""
+    user_code.load(flags.FLAGS.imports)
 
 
 def given() -> dict:

@@ -24,6 +24,7 @@ _UNKNOWN = {"non_trainable_parameters": "?"}
 TITLES = {
     "top1": "top-1 accuracy",
     "top5": "top-5 accuracy",
+    "balanced_accuracy": "mean of the classes' accuracies",
     "loss": "negative log-likelihood (nats)",
     "expected_calibration_error": "expected calibration error",
     "agreement": "agreement with the teacher",

@@ -54,6 +54,13 @@ def test_evaluation_agrees_with_training(teacher):
     assert figures["agreement"] == 1.0
     assert f"{figures['top1']:.6g}" in finished.out
     assert figures["class_names"] == list("0123456789")
+    images = [one["images"] for one in figures["per_class"]]
+    recalls = [one["recall"] for one in figures["per_class"]]
+    assert [one["class"] for one in figures["per_class"]] == figures["class_names"]
+    assert np.average(recalls, weights=images) == pytest.approx(figures["top1"])
+    assert figures["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+    shown = rf"^3 +{images[3]} +{100 * recalls[3]:.2f} +[0-9.-]+$"
+    assert re.search(shown, finished.out, re.M)
     assert re.search("^classes +0, 1, 2, 3, 4, 5, 6, 7, 8, 9$", finished.out, re.M)
 
 
