@@ -4,13 +4,15 @@ Importing the package registers all nets with Keras, so that
 `keras.saving.load_model("student.keras")` needs no architecture.
 """
 
+from nets.base import Net
 from nets.profile import count_parameters, multiply_accumulates
-from nets.registry import build, canonical_name, names
+from nets.registry import build, canonical_name, names, register
 from nets.saving import load, save
 from nets.taps import Output, TapSpec
 from nets.wrapped import seen_by, wrap
 
 __all__ = [
+    "Net",
     "Output",
     "TapSpec",
     "build",
@@ -19,6 +21,7 @@ __all__ = [
     "load",
     "multiply_accumulates",
     "names",
+    "register",
     "save",
     "seen_by",
     "wrap",

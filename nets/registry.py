@@ -3,7 +3,9 @@
 import difflib
 import functools
 import re
+from collections.abc import Callable
 
+from nets import registration
 from nets.base import Net
 from nets.mobilenet_v1 import MobileNetV1
 from nets.mobilenet_v2 import MobileNetV2
@@ -68,19 +70,77 @@ _LISTED_WRESNETS = (
 ).split()
 _WRESNET = re.compile(r"(?:wrn|wresnet)-?(\d+)-(\d+)")
 
+# Name -> what `register` added, in the order in which it did.
+_REGISTERED: dict[str, registration.Registered] = {}
+
+
+def register(
+    name: str, *, scaling: str | None = None
+) -> Callable[[Callable], Callable]:
+    """Makes a net of one's own one that is known by name.
+
+    >>> @register("tiny")
+    ... def tiny(num_classes, input_shape): return keras.Sequential(...)
+
+    What is registered is called with `(num_classes, input_shape)` and, by name, those
+    of `mean`, `std`, `dtype`, `seed` and `name` that it takes, see `build`. A class is
+    registered with Keras, too, under this name, unless it is already. The same function
+    or class registered again takes the place of the earlier one.
+
+    Args:
+        name: a letter, then letters, digits, "_", "-" and points before digits.
+        scaling: how the Keras model that a function returns wants pixels, see `wrap`;
+            None: "pixels" if it begins with a `Rescaling` layer, else "normalised".
+
+    Returns:
+        A decorator of a subclass of `nets.Net`, or of a function that returns one or a
+        Keras model, which is wrapped. It returns the same.
+
+    Raises:
+        ValueError: the name cannot be one or is taken, or this makes no nets.
+    """
+    registration.check_name(name)
+
+    def add(maker: Callable) -> Callable:
+        found = registration.Registered(name, maker, scaling)
+        owner = _known(name)
+        earlier = _REGISTERED.get(name)
+        if owner and not (earlier and found.replaces(earlier)):
+            raise ValueError(
+                "This is the name of another net. Expected a name that none has, or "
+                f"the same function or class again. Received: name={name!r} for "
+                f"{'.'.join(found.origin)}, which is {owner}."
+            )
+        found.tell_keras()
+        _REGISTERED[name] = found
+        return maker
+
+    return add
+
 
 def names() -> tuple[str, ...]:
-    """The published names; `build` takes every other WResNet depth and width, too."""
-    return (*_NETS, *_LISTED_WRESNETS)
+    """The published names; `build` takes every other WResNet depth and width, too.
+
+    Those of `register` come last.
+    """
+    return (*_NETS, *_LISTED_WRESNETS, *_REGISTERED)
 
 
 def _plain(name: str) -> str:
     return re.sub("[-_]", "", name.lower())
 
 
+def _known(name: str) -> str:
+    """The canonical name; "" if there is no such net, or no WResNet of this depth."""
+    try:
+        return _resolve(name)[0]
+    except ValueError:
+        return ""
+
+
 def _resolve(name: str):
     """Returns (canonical name, constructor)."""
-    for published, constructor in _NETS.items():
+    for published, constructor in {**_NETS, **_REGISTERED}.items():
         if _plain(published) == _plain(name):
             return published, constructor
     match = _WRESNET.fullmatch(name.lower().replace("_", "-"))
@@ -93,7 +153,8 @@ def _resolve(name: str):
     raise ValueError(
         f"There is no net of this name.{''.join(hint)} Expected one of "
         f"{', '.join(names())}, or wrn_D_K (WResNet-D-K) with any depth D = 6n + 4 and "
-        f"width K >= 1; case, '-' and '_' do not matter. Received: name={name!r}."
+        "width K >= 1; case, '-' and '_' do not matter; one of your own needs "
+        f"--imports=FILE.py. Received: name={name!r}."
     )
 
 

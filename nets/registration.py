@@ -1,0 +1,221 @@
+"""Nets of one's own under a name: what can be registered, and how it is built."""
+
+import dataclasses
+import inspect
+import re
+import traceback
+import types
+from collections.abc import Callable
+
+import keras
+
+from nets.base import Net
+from nets.wrapped import WrappedNet
+
+# No "/", ":", "," or "=", at which flags are split, and no suffix of a file.
+_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]|\.[0-9])*")
+_OPTIONS = ("mean", "std", "dtype", "seed", "name")
+_USUAL_SHAPE = (32, 32, 3)
+# Mistakes in a user's code; others, as of memory, are none.
+_MISTAKES = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError)
+_MISTAKES += (NotImplementedError, TypeError)
+
+
+def check_name(name) -> None:
+    """Raises ValueError unless a command line can take it as a net's name."""
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise ValueError(
+            "This cannot be the name of a net. Expected a letter, then letters, "
+            'digits, "_", "-" and points before digits, as in @nets.register("MyNet"). '
+            f"Received: name={name!r}."
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Registered:
+    """A function or class that makes nets, as `nets.build` calls it.
+
+    Attributes:
+        name: of the net.
+        maker: a subclass of `Net`, or a function that returns one or a Keras model.
+        scaling: what a Keras model expects, see `nets.wrap`; None finds it.
+
+    Raises:
+        ValueError: it is neither, or does not take `(num_classes, input_shape)`.
+    """
+
+    name: str
+    maker: Callable
+    scaling: str | None = None
+
+    def __post_init__(self):
+        is_class = inspect.isclass(self.maker)
+        is_net = is_class and issubclass(self.maker, Net)
+        if not (is_net or isinstance(self.maker, types.FunctionType)):
+            raise ValueError(
+                "Only what makes nets can be registered as one. Expected a subclass of "
+                "nets.Net, or a function that returns one or a Keras model. "
+                f"Received: {self.name} = {self.maker!r}."
+            )
+        try:
+            options = dict.fromkeys(self._options)
+            inspect.signature(self.maker).bind(10, _USUAL_SHAPE, **options)
+        except TypeError as error:
+            raise ValueError(
+                "This does not take what nets.build gives. Expected (num_classes, "
+                f"input_shape), and those of *, {', '.join(_OPTIONS)} that it uses; "
+                f"all others with defaults. Received: {self.name} = "
+                f"{self.maker.__name__}{inspect.signature(self.maker)} ({error})."
+            ) from error
+
+    def tell_keras(self) -> None:
+        """Has Keras know a class by the net's name, unless it is known already.
+
+        So that its `.keras` files are read whatever the class and its file are called.
+        """
+        if not inspect.isclass(self.maker):
+            return
+        if keras.saving.get_registered_name(self.maker) == self.maker.__name__:
+            register = keras.saving.register_keras_serializable("registered", self.name)
+            register(self.maker)
+
+    @property
+    def origin(self) -> tuple[str, str]:
+        """(module, name in it) of what makes it."""
+        return self.maker.__module__, self.maker.__qualname__
+
+    def replaces(self, earlier: "Registered") -> bool:
+        """Whether it is the same function or class, of what was run again."""
+        if earlier.maker.__qualname__ != self.maker.__qualname__:
+            return False
+        is_module = earlier.maker.__module__ == self.maker.__module__
+        return is_module or _file(earlier.maker) == _file(self.maker) != ""
+
+    @property
+    def _options(self) -> tuple[str, ...]:
+        return tuple(name for name in _OPTIONS if _takes(self.maker, name))
+
+    def __call__(self, num_classes: int, input_shape=None, **options) -> Net:
+        """As `nets.build`, which gives all of `_OPTIONS`.
+
+        Keras' global seed is set to `seed` and its global precision, meanwhile, to
+        `dtype`, for what does not take them.
+
+        Raises:
+            ValueError: it fails, or returns something else than was asked for.
+        """
+        given = {n: v for n, v in options.items() if n in self._options}
+        shape = input_shape
+        if shape is None:
+            usual = inspect.signature(self.maker).parameters.get("input_shape")
+            shape = getattr(usual, "default", inspect.Parameter.empty)
+            shape = _USUAL_SHAPE if shape in (inspect.Parameter.empty, None) else shape
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(options["dtype"] or policy)
+        try:
+            if options["seed"] is not None:
+                keras.utils.set_random_seed(options["seed"])
+            made = self.maker(num_classes, shape, **given)
+        except _MISTAKES as error:
+            raise ValueError(
+                f"The net {self.name} cannot be built. Expected "
+                f"{'.'.join(self.origin)} to run. Received: {type(error).__name__}: "
+                f"{error} ({_line_in(_file(self.maker), error)})."
+            ) from error
+        finally:
+            keras.config.set_dtype_policy(policy)
+        net = made if isinstance(made, Net) else self._wrapped(made, shape, options)
+        self._check(net, num_classes, shape)
+        if net.name != self.name:  # by which runs and files know it
+            net.name = self.name
+        return net
+
+    def _wrapped(self, model, shape, options) -> Net:
+        if not isinstance(model, keras.Model):
+            raise ValueError(
+                f"The net {self.name} is none. Expected {'.'.join(self.origin)} to "
+                f"return a nets.Net or a Keras model. Received: {model!r}."
+            )
+        scale = {name: options[name] for name in ("mean", "std")}
+        scaling = self.scaling or _scaling_of(model)
+        return WrappedNet(
+            model, image_shape=shape, scaling=scaling, name=self.name, **scale
+        )
+
+    def _check(self, net: Net, num_classes: int, shape) -> None:
+        found = net.num_classes, tuple(net.image_shape), net.built
+        if found != (num_classes, tuple(shape), True):
+            raise ValueError(
+                f"The net {self.name} is not what was asked for. Expected one that is "
+                f"built, for images of {tuple(shape)} and {num_classes} classes. "
+                f"Received: one for {found[1]} and {found[0]} classes"
+                f"{'' if found[2] else ', not built (self.build in its constructor)'}."
+            )
+        _check_can_be_read_again(net, self.name)
+
+
+def _check_can_be_read_again(net: Net, name: str) -> None:
+    """Raises ValueError if its file could not be read, before hours are spent on it."""
+    config = {k: v for k, v in net.get_config().items() if k != "class_names"}
+    if isinstance(net, WrappedNet):
+        return
+    try:
+        inspect.signature(type(net)).bind(**config)
+    except TypeError as error:
+        raise ValueError(
+            f"The net {name} could not be read from its file again. Expected a "
+            "constructor that takes what get_config() gives, with **kwargs for what is "
+            f"Keras'. Received: {type(net).__name__}"
+            f"{inspect.signature(type(net))} ({error})."
+        ) from error
+
+
+def _takes(maker: Callable, name: str) -> bool:
+    """Whether a function or class takes an argument of this name.
+
+    A class that hands its `**kwargs` on takes what its bases do.
+    """
+    if not inspect.isclass(maker):
+        parameters = inspect.signature(maker).parameters
+        return name in parameters or _has_rest(parameters)
+    for kind in maker.__mro__:
+        if kind is Net:
+            return name != "seed"  # the others are its own, or Keras'
+        if "__init__" in vars(kind):
+            parameters = inspect.signature(kind.__init__).parameters
+            if name in parameters or not _has_rest(parameters):
+                return name in parameters
+    return False
+
+
+def _has_rest(parameters) -> bool:
+    kinds = [parameter.kind for parameter in parameters.values()]
+    return inspect.Parameter.VAR_KEYWORD in kinds
+
+
+def _file(maker: Callable) -> str:
+    """Where it is written, whatever the module is called; "" if that is unknown."""
+    inner = vars(maker).values() if inspect.isclass(maker) else (maker,)
+    codes = (function.__code__ for function in inner if inspect.isfunction(function))
+    # A prompt's and a notebook's are none, and begin so.
+    files = (c.co_filename for c in codes if not c.co_filename.startswith("<"))
+    return next(files, "")
+
+
+def _line_in(file: str, error: Exception) -> str:
+    """Where in a file an error came up: "FILE, line N"; in another one, its place."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == file]
+    last = (own or frames)[-1]
+    return f"{last.filename}, line {last.lineno}"
+
+
+def _scaling_of(model: keras.Model) -> str:
+    """Pixels for a model that begins by rescaling, otherwise as our nets' images."""
+    layers = [
+        layer
+        for layer in getattr(model, "layers", ())
+        if not isinstance(layer, keras.layers.InputLayer)
+    ]
+    rescales = layers and isinstance(layers[0], keras.layers.Rescaling)
+    return "pixels" if rescales else "normalised"
