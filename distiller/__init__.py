@@ -2,7 +2,7 @@
 
 from distiller.base import DataSpec, Distiller, Phase
 from distiller.keras_model import DistillationModel
-from distiller.registry import canonical, names
+from distiller.registry import canonical, names, register
 from distiller.specs import Description, Spec, build, describe, resolve
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "canonical",
     "describe",
     "names",
+    "register",
     "resolve",
 ]

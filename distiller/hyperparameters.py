@@ -37,11 +37,25 @@ def of(method: type) -> dict[str, Hyperparameter]:
     hints = typing.get_type_hints(method.__init__)
     return {
         name: Hyperparameter(
-            name, hints.get(name), parameter.default, described.get(name, "")
+            name,
+            hints.get(name),
+            _as_written(hints.get(name), parameter.default),
+            described.get(name, ""),
         )
         for name, parameter in inspect.signature(method).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
+
+
+def _as_written(annotation, default):
+    """A default such as `weight: float = 1` as --hparam=weight=1 is read: 1.0."""
+    is_whole = isinstance(default, int) and not isinstance(default, bool)
+    inner = typing.get_args(annotation)
+    if is_whole and (annotation is float or float in inner):
+        return float(default)
+    if isinstance(default, tuple) and inner:
+        return tuple(_as_written(inner[0], one) for one in default)
+    return default
 
 
 def read(method_name: str, method: type, settings: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Names of the methods, as users of the field know them."""
 
 import difflib
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 
 from distiller import (
     ab,
@@ -26,6 +27,7 @@ from distiller import (
     nst,
     ofd,
     pkt,
+    registration,
     rkd,
     sobolev,
     soft_logits,
@@ -33,7 +35,7 @@ from distiller import (
     vid,
 )
 
-# One line for each method: name -> (class, aliases).
+# One line for each method of the repository: name -> (class, aliases).
 METHODS = {
     # From labels alone.
     "none": (none.NoDistillation, ("baseline", "CE")),
@@ -68,10 +70,51 @@ METHODS = {
     "MLKD": (mlkd.MLKD, ()),
 }
 
+# The same of those that `register` added, in the order in which it did.
+_REGISTERED: dict[str, tuple[type[base.Distiller], tuple[str, ...]]] = {}
+
+
+def register(name: str, aliases: Sequence[str] = ()) -> Callable[[type], type]:
+    """Makes a class of one's own a method wherever a built-in one is.
+
+    >>> @register("Mine", aliases=("My",))
+    ... class Mine(base.Distiller): ...
+
+    The same class registered again under its name, by a notebook's cell or a file that
+    is run twice, takes the place of the earlier one.
+
+    Args:
+        name: a letter, then letters, digits, "_" and "-".
+        aliases: other names of it.
+
+    Returns:
+        A decorator that returns the class as it is.
+
+    Raises:
+        ValueError: a name cannot be one or is taken, or the class is no method: no
+            subclass of `Distiller`, without a loss, or with hyperparameters that
+            `--hparam` cannot read.
+    """
+    if isinstance(aliases, str):
+        aliases = (aliases,)
+    for spelling in (name, *aliases):
+        registration.check_name(spelling)
+
+    def add(method: type) -> type:
+        registration.check(method, name)
+        _check_free(name, aliases, method)
+        _REGISTERED[name] = (method, tuple(aliases))
+        return method
+
+    return add
+
 
 def names() -> tuple[str, ...]:
-    """The methods' names; "A+B" sums two, and aliases are known, too."""
-    return tuple(METHODS)
+    """The methods' names; "A+B" sums two, and aliases are known, too.
+
+    Those of `register` come last.
+    """
+    return tuple(_all())
 
 
 def canonical(name: str) -> str:
@@ -103,12 +146,12 @@ def parts_of(name: str) -> tuple[str, ...]:
 
 def aliases(name: str) -> tuple[str, ...]:
     """The other names of a method, given its canonical name."""
-    return METHODS[name][1]
+    return _all()[name][1]
 
 
 def method_class(name: str) -> type[base.Distiller]:
     """The class of a method, given its canonical name."""
-    return METHODS[name][0]
+    return _all()[name][0]
 
 
 def folded(name: str) -> str:
@@ -116,11 +159,47 @@ def folded(name: str) -> str:
     return name.strip().lower().replace("-", "").replace("_", "")
 
 
+def _all() -> dict:
+    return {**METHODS, **_REGISTERED}
+
+
+def _check_free(name: str, others: Sequence[str], method: type) -> None:
+    """Raises ValueError if a name is that of another method."""
+    taken = _spellings()
+    for spelling in (name, *others):
+        owner = taken.get(folded(spelling))
+        if owner is None:
+            continue
+        if owner == name and _is_same(_all()[owner][0], method):
+            continue
+        raise ValueError(
+            "This is the name of another method. Expected a name that none has, or the "
+            f"same class of the same file again. Received: name={spelling!r} for "
+            f"{method.__module__}.{method.__qualname__}, which is {owner}, "
+            f"{method_class(owner).__module__}.{method_class(owner).__qualname__}."
+        )
+
+
+def _is_same(before: type, now: type) -> bool:
+    """Whether one class takes the place of the other: both come from one text."""
+    if before.__qualname__ != now.__qualname__:
+        return False
+    return before.__module__ == now.__module__ or _file(before) == _file(now) != ""
+
+
+def _file(method: type) -> str:
+    """Where its functions are written, whatever the module is called; "" if unknown."""
+    functions = filter(inspect.isfunction, vars(method).values())
+    files = (function.__code__.co_filename for function in functions)
+    # A prompt's and a notebook's are none, and begin so.
+    return next((file for file in files if not file.startswith("<")), "")
+
+
 def _spellings() -> dict[str, str]:
     """Folded names and aliases -> canonical names."""
     return {
         folded(spelling): name
-        for name, (_, others) in METHODS.items()
+        for name, (_, others) in _all().items()
         for spelling in (name, *others)
     }
 
@@ -133,7 +212,8 @@ def _find(name: str) -> str:
         raise ValueError(
             f"There is no method of this name.{hint} Expected one of "
             f"{_listed(names())}, or a sum such as VID+Soft_logits; case, '-' and '_' "
-            f"do not matter. Received: name={name!r}."
+            "do not matter; one of your own needs --imports=FILE.py. "
+            f"Received: name={name!r}."
         )
     return spellings[folded(name)]
 

@@ -127,7 +127,8 @@ class Description:
     Attributes:
         name: canonical.
         aliases: its other names.
-        paper: authors, title, venue and link.
+        paper: authors, title, venue and link: the first line of its docstring, and the
+            link in it; "" if it has none.
         hyperparameters: with defaults and what they mean.
     """
 
@@ -138,7 +139,8 @@ class Description:
 
     def __str__(self):
         also = f" ({', '.join(self.aliases)})" if self.aliases else ""
-        lines = [f"{self.name}{also}", f"  {self.paper}"]
+        lines = [f"{self.name}{also}"]
+        lines += [f"  {self.paper}"] if self.paper else []
         lines += [f"  {one}: {one.description}" for one in self.hyperparameters]
         return "\n".join(lines)
 
@@ -150,12 +152,14 @@ def describe() -> tuple[Description, ...]:
 
 def _describe(name: str) -> Description:
     method = registry.method_class(name)
-    docstring = inspect.getdoc(method)
+    docstring = inspect.cleandoc(method.__doc__ or "")  # not that of its base
     link = re.search(r"https?://[^\s,]+", docstring)
+    first, _, _ = docstring.partition("\n")
+    address = link[0].rstrip(".") if link else ""
     return Description(
         name,
         registry.aliases(name),
-        f"{docstring.splitlines()[0]} {link[0].rstrip('.') if link else ''}".strip(),
+        first if address in first else f"{first} {address}",
         tuple(hyperparameters.of(method).values()),
     )
 
