@@ -138,10 +138,10 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
 def main() -> None:
     """Runs what the flags say."""
     if flags.FLAGS.list:
+        option_flags.load_imports()
         print("\n\n".join(str(method) for method in distiller.describe()))
         print("\nnets:", ", ".join((*nets.names(), *given.OTHERS)))
-        print("\ndata sets:", ", ".join(dataloader.names()))
-        return
+        return print("\ndata sets:", ", ".join(dataloader.names()))
     settings = inherited(option_flags.read(), option_flags.given())
     train(canonical(settings), dry_run=flags.FLAGS.dry_run and DryRun(saving.load))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import distiller
-from op_utils import option, option_flags
+from op_utils import option, option_flags, user_code
 from op_utils.options import Options
 
 ALL = "all"
@@ -211,6 +211,7 @@ def _of_files(pattern: str) -> list[Method]:
     found = []
     for path in paths:
         settings = option_flags.of_file(path)
+        user_code.load(settings.get("imports", ()))
         if "distiller" in settings:
             spec = distiller.resolve(settings["distiller"], settings.get("hparam", ()))
             found.append(Method(spec.name, spec.name, settings, path))

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import pathlib
 import sys
+import traceback
 from collections.abc import Sequence
 
 from op_utils import provenance
@@ -23,11 +24,11 @@ def load(names: Sequence[str]) -> None:
     for name in names:
         try:
             _load_file(name) if name.endswith(".py") else importlib.import_module(name)
-        except Exception as error:  # The user's code may raise anything.
+        except (Exception, SystemExit) as error:  # The user's code may raise anything.
             raise ValueError(
                 "A module of yours cannot be imported. Expected a Python file or "
                 f"module that runs. Received: --imports={name} "
-                f"({type(error).__name__}: {error})."
+                f"({type(error).__name__}{_line_of(error, name)}: {error})."
             ) from error
 
 
@@ -45,6 +46,30 @@ def digest(name: str) -> str:
         texts = [provenance.sources_digest(folder, ["."]) for folder in folders]
         return hashlib.sha256("".join(texts).encode()).hexdigest()
     return file_digest(spec.origin) if spec and spec.has_location else ""
+
+
+def _line_of(error: BaseException, name: str) -> str:
+    """Where in the user's code an error came up: " in FILE, line N"; "" if unknown.
+
+    In the imported file, or another one in its folder: not in what these call.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" in {error.filename}, line {error.lineno}"
+    file = name if name.endswith(".py") else getattr(_spec_of(name), "origin", None)
+    folder = pathlib.Path(file or "").resolve().parent
+    places = [
+        f" in {frame.filename}, line {frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if file and pathlib.Path(frame.filename).resolve().parent == folder
+    ]
+    return places[-1] if places else ""
+
+
+def _spec_of(name: str):
+    try:
+        return importlib.util.find_spec(name)
+    except Exception:  # There is none, or its package fails, with whatever error.
+        return None
 
 
 def _load_file(path: str) -> None:

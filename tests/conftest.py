@@ -7,9 +7,20 @@ import pathlib
 import pytest
 
 import commands
+from op_utils import user_code
 
 TESTS = pathlib.Path(__file__).parent
 QUICK = ("--batch_size=64", "--student=resnet8", "--data_fraction=0.5")
+
+
+def pytest_addoption(parser):
+    words = "A file with methods of your own, which tests of all methods are to test."
+    parser.addoption("--imports", action="append", default=[], help=words)
+
+
+def pytest_configure(config):
+    """Before tests are made of the names of all methods."""
+    user_code.load(config.getoption("imports"))
 
 
 @pytest.hookimpl(tryfirst=True)

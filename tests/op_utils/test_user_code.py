@@ -19,7 +19,7 @@ def test_a_file_that_fails_is_not_imported(tmp_path):
     path = tmp_path / "broken_nets.py"
     path.write_text("VALUE = 1 / 0\n")
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"broken_nets.py \(ZeroDivisionError"):
+        with pytest.raises(ValueError, match=r"broken_nets.py \(ZeroDivisionError in"):
             user_code.load([str(path)])
 
 
@@ -36,3 +36,38 @@ def test_a_name_that_is_taken_raises(tmp_path):
     path.write_text("")
     with pytest.raises(ValueError, match="another module 'nets'; rename the file"):
         user_code.load([str(path)])
+
+
+FAILURES = {
+    "A = 1\n\nB = A / 0\n": "ZeroDivisionError in FILE, line 3: division by zero",
+    "A = 1\nB = (\n": r"SyntaxError in FILE, line 2: '\(' was never closed",
+    # Not where a library noticed it.
+    "import json\n\n\njson.loads('{')\n": "JSONDecodeError in FILE, line 4: Expect",
+    # Not where the decorator is, in a function that it calls.
+    "import distiller\n@distiller.register('AT')\nclass A(distiller.Distiller):\n"
+    "    def loss(self, student, teacher, batch):\n        return {}\n": (
+        "ValueError in FILE, line 2: This is the name of another method"
+    ),
+    "import nets\n@nets.register('x y')\ndef net(num_classes, shape): ...\n": (
+        "ValueError in FILE, line 2: This cannot be the name of a net"
+    ),
+    "import sys\nsys.exit(3)\n": "SystemExit in FILE, line 2: 3",
+}
+
+
+@pytest.mark.parametrize("text", FAILURES)
+def test_the_line_of_an_error_is_told(text, tmp_path):
+    path = tmp_path / "failing_code_of_mine.py"
+    path.write_text(text)
+    words = FAILURES[text].replace("FILE", str(path))
+    with pytest.raises(ValueError, match=words):
+        user_code.load([str(path)])
+
+
+def test_the_line_of_an_error_in_a_module_beside_it(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "helper_of_mine.py").write_text("\nA = 1 / 0\n")
+    (tmp_path / "user_of_mine.py").write_text("import helper_of_mine\n")
+    for name in ("user_of_mine", str(tmp_path / "user_of_mine.py")):
+        with pytest.raises(ValueError, match="helper_of_mine.py, line 2: division"):
+            user_code.load([name])
