@@ -11,7 +11,7 @@ from comparison import record as record_lib
 from comparison.grid import Grid, Method
 from comparison.record import FAILED, Record
 from nets import given, saving
-from op_utils import files
+from op_utils import files, run_inputs
 from op_utils.options import MAY_BE_UNUSED, Options
 from op_utils.run_folder import RunFolder, differences
 
@@ -125,7 +125,23 @@ def notes(cells: Sequence[Cell]) -> list[str]:
             "note: the folder has runs of these seeds with data seed 0, as earlier "
             "versions made them for all; --data_seed=0 takes those"
         )
+    changed: dict[str, int] = {}
+    for cell in runs(cells):
+        for name in _changed_code(cell):
+            changed[name] = changed.get(name, 0) + 1
+    found += [
+        f"note: {count} finished runs were made with another {name}, and are of that "
+        "one; another --output trains anew"
+        for name, count in changed.items()
+    ]
     return found
+
+
+def _changed_code(cell: Cell) -> tuple[str, ...]:
+    """The user's files that are not what they were when the run was made."""
+    if not (cell.settings and cell.settings.imports):
+        return ()
+    return run_inputs.changed_code(cell.read().result or {})
 
 
 def _has_run_of_data_seed_0(cell: Cell) -> bool:

@@ -10,6 +10,7 @@ from op_utils import (
     metrics_table,
     report,
     run_files,
+    run_inputs,
 )
 
 
@@ -48,6 +49,11 @@ def confirmed(folder, role: str, load: Callable):
     """
     run_files.check_all(folder, load)
     print(f"{role}: {folder.path} is finished, there is nothing to train.")
+    for name in run_inputs.changed_code(files.read_json(folder.result)):
+        print(
+            f"note: {folder.path} was made with another {name}, and is of that one; "
+            "another --train_dir trains anew"
+        )
     return folder
 
 

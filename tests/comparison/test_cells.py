@@ -9,7 +9,7 @@ import train_w_distill
 from comparison import cells, grid
 from comparison.grid import Grid, Method
 from comparison.record import FAILED, FINISHED, MISSING
-from op_utils import run_files
+from op_utils import run_files, user_code
 from op_utils.options import Options
 from tests.comparison.make import BEST, METRICS, SETTINGS, finish
 
@@ -321,3 +321,21 @@ def test_a_damaged_run_is_a_failure(tmp_path, name, text):
         (cell.folder.path / name).unlink()
     record = cell.read()
     assert record.state == FAILED and name in record.reason
+
+
+def test_finished_runs_of_another_file_of_the_user_s_are_told(tmp_path):
+    path = tmp_path / "my_method.py"
+    path.write_text("A = 1\n")
+    settings = Options(imports=(str(path),))
+    made = expand(make("none", "AT", "VID"), tmp_path, settings)
+    for cell in made[:2]:
+        finish(cell)
+        result = cell.folder.result
+        inputs = {f"--imports={path}": user_code.digest(str(path))}
+        found = json.loads(result.read_text())
+        settings_of_it = {"settings": cell.settings.config()}
+        result.write_text(json.dumps({**found, **settings_of_it, "inputs": inputs}))
+    assert not cells.notes(made)
+    path.write_text("A = 22\n")
+    (note,) = cells.notes(made)
+    assert note.startswith(f"note: 2 finished runs were made with another {path}, ")

@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from op_utils import computation, files, outcome, run_files
+from op_utils import computation, files, outcome, run_files, user_code
 from op_utils.run_folder import RunFolder
 from tests.op_utils import tiny
 
@@ -76,3 +76,16 @@ def test_a_damaged_result_is_named(folder, text):
     folder.result.write_text(text)
     with pytest.raises(ValueError, match=r"result\.json is damaged"):
         outcome.confirmed(folder, "student", no_load)
+
+
+def test_a_run_of_another_file_of_the_user_s_is_told(folder, tmp_path, capsys):
+    path = tmp_path / "my_method.py"
+    path.write_text("A = 1\n")
+    inputs = {"inputs": {f"--imports={path}": user_code.digest(str(path))}}
+    files.write_json(folder.result, {**files.read_json(folder.result), **inputs})
+    outcome.confirmed(folder, "student", no_load)
+    assert "note:" not in capsys.readouterr().out
+    path.write_text("A = 22\n")
+    outcome.confirmed(folder, "student", no_load)
+    told = f"note: {folder.path} was made with another {path}, and is of that one; "
+    assert told in capsys.readouterr().out

@@ -73,3 +73,17 @@ def test_a_module_counts_by_its_file_and_a_part_of_python_does_not(
     (tmp_path / "my_module_of_nets.py").write_text("A = 1\n")
     assert user_code.digest("my_module_of_nets").startswith("sha256:")
     assert user_code.digest("sys") == ""
+
+
+def test_a_user_s_file_that_changed_since_a_run_is_known(tmp_path):
+    path = tmp_path / "my_method_before.py"
+    path.write_text("A = 1\n")
+    name = str(path)
+    result = {"inputs": digests(imports=(name,))}
+    assert len(result["inputs"]) == 2  # the teacher's weights, too
+    assert run_inputs.changed_code(result) == ()
+    path.write_text("A = 22\n")
+    assert run_inputs.changed_code(result) == (name,)
+    path.unlink()
+    assert run_inputs.changed_code(result) == (name,)
+    assert run_inputs.changed_code({}) == ()  # of an earlier version
