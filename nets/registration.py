@@ -5,6 +5,7 @@ import inspect
 import re
 import traceback
 import types
+import weakref
 from collections.abc import Callable
 
 import keras
@@ -47,6 +48,7 @@ class Registered:
     name: str
     maker: Callable
     scaling: str | None = None
+    _made: weakref.WeakSet = dataclasses.field(default_factory=weakref.WeakSet)
 
     def __post_init__(self):
         is_class = inspect.isclass(self.maker)
@@ -124,18 +126,28 @@ class Registered:
             ) from error
         finally:
             keras.config.set_dtype_policy(policy)
+        self._check_is_new(made)
         net = made if isinstance(made, Net) else self._wrapped(made, shape, options)
         self._check(net, num_classes, shape)
         if net.name != self.name:  # by which runs and files know it
             net.name = self.name
         return net
 
-    def _wrapped(self, model, shape, options) -> Net:
-        if not isinstance(model, keras.Model):
+    def _check_is_new(self, made) -> None:
+        if not isinstance(made, keras.Model):
             raise ValueError(
                 f"The net {self.name} is none. Expected {'.'.join(self.origin)} to "
-                f"return a nets.Net or a Keras model. Received: {model!r}."
+                f"return a nets.Net or a Keras model. Received: {made!r}."
             )
+        if made in self._made:
+            raise ValueError(
+                f"The net {self.name} is the same one again, so that a teacher and a "
+                f"student would share its weights. Expected {'.'.join(self.origin)} to "
+                f"make a new model at each call. Received: {made.name!r} twice."
+            )
+        self._made.add(made)
+
+    def _wrapped(self, model, shape, options) -> Net:
         scale = {name: options[name] for name in ("mean", "std")}
         scaling = self.scaling or _scaling_of(model)
         return WrappedNet(

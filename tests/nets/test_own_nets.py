@@ -246,6 +246,26 @@ def test_another_net_than_asked_for_is_refused(maker, words):
         nets.build("mine", 5, SHAPE)
 
 
+def test_the_same_model_at_each_call_is_refused():
+    model = tiny(5, SHAPE)
+    nets.register("mine")(lambda num_classes, input_shape: model)
+    nets.build("mine", 5, SHAPE)
+    with pytest.raises(ValueError, match="The net mine is the same one again"):
+        nets.build("mine", 5, SHAPE)
+
+
+def test_a_function_may_choose_the_taps():
+    @nets.register("mine")
+    def mine(num_classes, input_shape, *, mean, std):
+        model = tiny(num_classes, input_shape)
+        return nets.wrap(model, {"stage1": "first"}, mean=mean, std=std)
+
+    net = nets.build("mine", 5, SHAPE, mean=(0.5,), std=(0.25,))
+    assert (net.name, net.mean, net.scaling) == ("mine", (0.5,), "normalised")
+    assert net.tap_layers == {"stage1": "first"}
+    assert net.get_config()["name"] == "mine"
+
+
 def test_a_net_s_own_error_stays_as_it_is():
     nets.register("mine")(own)
     with pytest.raises(ValueError, match="^num_classes is not usable"):
