@@ -73,8 +73,9 @@ class NetOptions:
     )
     imports: tuple[str, ...] = option(
         (),
-        "A Python file or module with classes that a .keras file names. It is run: "
-        "only import what you trust.",
+        "A Python file or module with methods or nets of your own (distiller.register, "
+        "nets.register), or classes that a .keras file names. It is run: only import "
+        "what you trust.",
     )
 
     def is_file(self, name: str) -> bool:
