@@ -87,6 +87,9 @@ def expand(
     cells, seeds = {}, block_seeds.read(grid.pairs, settings, given_names)
     for method, pair, fraction, seed, varied in grid.cells():
         own = {k: v for k, v in method.settings.items() if k not in given_names}
+        if "imports" in method.settings:  # It needs its own beside those of all.
+            both = (*settings.imports, *method.settings["imports"])
+            own["imports"] = tuple(dict.fromkeys(both))
         own |= {"data_fraction": fraction, "seed": seed, **seeds.of(seed)}
         own["distiller"] = method.name
         hparams = dict(text.split("=", 1) for text in method.settings.get("hparam", ()))

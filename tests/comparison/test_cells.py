@@ -9,6 +9,7 @@ import train_w_distill
 from comparison import cells, grid
 from comparison.grid import Grid, Method
 from comparison.record import FAILED, FINISHED, MISSING
+from distiller import registry
 from op_utils import run_files, user_code
 from op_utils.options import Options
 from tests.comparison.make import BEST, METRICS, SETTINGS, finish
@@ -339,3 +340,25 @@ def test_finished_runs_of_another_file_of_the_user_s_are_told(tmp_path):
     path.write_text("A = 22\n")
     (note,) = cells.notes(made)
     assert note.startswith(f"note: 2 finished runs were made with another {path}, ")
+
+
+def test_a_method_s_flag_file_has_imports_beside_the_grid_s(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTERED", {})
+    for name in ("one", "two"):
+        text = f"""import distiller
+
+@distiller.register("{name}_of_a_grid")
+class Method(distiller.Distiller):
+    def loss(self, student, teacher, batch):
+        return {{}}
+"""
+        (tmp_path / f"{name}_file_of_a_grid.py").write_text(text)
+    first, second = (str(tmp_path / f"{n}_file_of_a_grid.py") for n in ("one", "two"))
+    user_code.load([first])
+    file = tmp_path / "two.flags"
+    file.write_text(f"--imports={second}\n--distiller=two_of_a_grid\n")
+    made = make("one_of_a_grid", str(file))  # which imports the second one
+    settings = Options(imports=(first,))
+    one, two = expand(made, tmp_path, settings, given=("imports",))
+    assert (one.settings.imports, one.problem) == ((first,), "")
+    assert (two.settings.imports, two.problem) == ((first, second), "")
