@@ -141,7 +141,10 @@ class Description:
         also = f" ({', '.join(self.aliases)})" if self.aliases else ""
         lines = [f"{self.name}{also}"]
         lines += [f"  {self.paper}"] if self.paper else []
-        lines += [f"  {one}: {one.description}" for one in self.hyperparameters]
+        for one in self.hyperparameters:
+            lines.append(
+                f"  {one}: {one.description}" if one.description else f"  {one}"
+            )
         return "\n".join(lines)
 
 

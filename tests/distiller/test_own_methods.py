@@ -98,7 +98,7 @@ def test_it_is_described():
         pass
 
     shown = distiller.describe()[-1]
-    assert str(shown) == "Mine\n  weight=1.0: "
+    assert str(shown) == "Mine\n  weight=1.0"
     distiller.register("Other")(Plain)
     assert str(distiller.describe()[-1]).startswith("Other\n  A sum of squares.\n")
 
