@@ -6,6 +6,8 @@ import pathlib
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -151,6 +153,20 @@ def test_in_a_grid(folder, teacher):
     assert "| Mine+Soft_logits |" in text and "| Mine |" in text
     digest = file_digest(str(folder / NAME))
     assert f'| {IMPORTS} | "{digest}" |' in text  # a condition of all cells
+
+
+@pytest.mark.slow
+def test_the_conformance_tests_run_on_it(folder):
+    """The command of the docs; without the gradient's stop they fail."""
+    command = [sys.executable, "-m", "pytest", "tests/distiller/test_conformance.py"]
+    command += [f"--imports={folder / NAME}", "-q", "-k", "Mine"]
+    assert " ".join(command[1:4]) in DOCS
+    kept = (folder / NAME).read_text()
+    for text, code in ((kept, 0), (kept.replace("tf.stop_gradient", ""), 1)):
+        (folder / NAME).write_text(text)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout
+    assert "test_gradients_reach_the_student_and_the_own_variables" in done.stdout
 
 
 NET = """
