@@ -48,7 +48,9 @@ class Registered:
     name: str
     maker: Callable
     scaling: str | None = None
-    _made: weakref.WeakSet = dataclasses.field(default_factory=weakref.WeakSet)
+    _made: weakref.WeakSet = dataclasses.field(
+        default_factory=weakref.WeakSet, compare=False, repr=False
+    )
 
     def __post_init__(self):
         is_class = inspect.isclass(self.maker)
@@ -59,6 +61,8 @@ class Registered:
                 "nets.Net, or a function that returns one or a Keras model. "
                 f"Received: {self.name} = {self.maker!r}."
             )
+        if is_net:
+            self._check_no_scaling()
         try:
             options = dict.fromkeys(self._options)
             inspect.signature(self.maker).bind(10, _USUAL_SHAPE, **options)
@@ -127,11 +131,22 @@ class Registered:
         finally:
             keras.config.set_dtype_policy(policy)
         self._check_is_new(made)
-        net = made if isinstance(made, Net) else self._wrapped(made, shape, options)
+        if isinstance(made, Net):
+            self._check_no_scaling()
+            net = made
+        else:
+            net = self._wrapped(made, shape, options)
         self._check(net, num_classes, shape)
         if net.name != self.name:  # by which runs and files know it
             net.name = self.name
         return net
+
+    def _check_no_scaling(self) -> None:
+        if self.scaling:
+            raise ValueError(
+                "A nets.Net says itself how it wants pixels. Expected no scaling, or a "
+                f"Keras model. Received: scaling={self.scaling!r} of {self.name}."
+            )
 
     def _check_is_new(self, made) -> None:
         if not isinstance(made, keras.Model):
@@ -168,9 +183,9 @@ class Registered:
 
 def _check_can_be_read_again(net: Net, name: str) -> None:
     """Raises ValueError if its file could not be read, before hours are spent on it."""
-    config = {k: v for k, v in net.get_config().items() if k != "class_names"}
     if isinstance(net, WrappedNet):
         return
+    config = {k: v for k, v in net.get_config().items() if k != "class_names"}
     try:
         inspect.signature(type(net)).bind(**config)
     except TypeError as error:

@@ -246,6 +246,17 @@ def test_another_net_than_asked_for_is_refused(maker, words):
         nets.build("mine", 5, SHAPE)
 
 
+def test_a_scaling_without_effect_is_refused():
+    with pytest.raises(ValueError, match="says itself.*scaling='unit' of mine"):
+        nets.register("mine", scaling="unit")(Small)
+    nets.register("mine", scaling="unit")(own)
+    with pytest.raises(ValueError, match="says itself.*scaling='unit' of mine"):
+        nets.build("mine", 5, SHAPE)
+    nets.register("other", scaling="units")(tiny)
+    with pytest.raises(ValueError, match="pixels, unit.*'units'"):
+        nets.build("other", 5, SHAPE)
+
+
 def test_the_same_model_at_each_call_is_refused():
     model = tiny(5, SHAPE)
     nets.register("mine")(lambda num_classes, input_shape: model)
