@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from distiller import base, hyperparameters, tap_pairs
+from op_utils import image_weights
 from op_utils.connectors import ConvConnector
 from op_utils.level_weights import halved_from_deepest
 
@@ -14,6 +15,7 @@ def boundary_losses(
     teachers: Sequence[tf.Tensor],
     margin: float = 1.0,
     weight: float = 0.003,
+    image_weight: tf.Tensor | None = None,
 ) -> list[tf.Tensor]:
     """Per level the mean over the batch of the sum over all entries; they are summed.
 
@@ -26,6 +28,7 @@ def boundary_losses(
         teachers: pre-activations [B, H, W, C]; only their signs matter.
         margin: distance from 0 that the student's should have, > 0.
         weight: of the deepest level, >= 0.
+        image_weight: [B], of each image; None is 1.
 
     Returns:
         Scalars, at least 0, in the squared unit of the student's.
@@ -43,7 +46,7 @@ def boundary_losses(
         towards_teacher = tf.where(teacher > 0, student, -student)
         missing = tf.nn.relu(margin - towards_teacher)
         sums = tf.reduce_sum(tf.square(missing), axis=[1, 2, 3])
-        losses.append(weight * tf.reduce_mean(sums))
+        losses.append(weight * image_weights.mean(sums, image_weight))
     return halved_from_deepest(losses)
 
 
@@ -68,6 +71,7 @@ class AB(base.Distiller):
     """
 
     has_init_phase = True
+    weighs_images = True
 
     def __init__(
         self,
@@ -106,13 +110,13 @@ class AB(base.Distiller):
 
     def boundary(self, student, teacher, batch):
         """The weighted sum over the levels, as "boundary"."""
-        del batch
+        numbers = self.margin, self.weight, batch.get("sample_weight")
         students = [
             student.taps[name] if connector is None else connector(student.taps[name])
             for (name, _), connector in zip(self.pairs, self.connectors, strict=True)
         ]
         teachers = [teacher.taps[name] for _, name in self.pairs]
-        losses = boundary_losses(students, teachers, self.margin, self.weight)
+        losses = boundary_losses(students, teachers, *numbers)
         return {"boundary": tf.add_n(losses)}
 
     def loss(self, student, teacher, batch):

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from distiller import base, hyperparameters, tap_pairs
+from op_utils import image_weights
 from op_utils.channel_products import as_rows
 from op_utils.norms import norm
 from op_utils.pooling import pool_to_smaller
@@ -14,6 +15,7 @@ def attended_gap(
     teacher: tf.Tensor,
     attention: tf.Tensor,
     epsilon: float = 1e-6,
+    weight: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Mean over the batch of sum_c attention_c mean over positions of (u_s - u_t)^2.
 
@@ -24,6 +26,7 @@ def attended_gap(
         teacher: [B, H, W, C], taken as constant.
         attention: [B, C], at least 0, each row with sum 1.
         epsilon: > 0, in the unit of the maps.
+        weight: [B], of each image; None is 1.
 
     Returns:
         Scalar without unit, from 0 to 4 / (H W).
@@ -43,7 +46,7 @@ def attended_gap(
 
     gap = tf.square(scaled(student) - scaled(tf.stop_gradient(teacher)))
     gap = attention * tf.reduce_mean(gap, axis=1)  # [B, C]
-    return tf.reduce_mean(tf.reduce_sum(gap, axis=1))
+    return image_weights.mean(tf.reduce_sum(gap, axis=1), weight)
 
 
 def channel_attention(scores: tf.Tensor) -> tf.Tensor:
@@ -83,6 +86,7 @@ class AFD(base.Distiller):
     # Paper: an attention of another form. Here: squeeze and excitation, as in AberHu's
     # Knowledge-Distillation-Zoo, because its author found the paper's unstable.
     equal_widths = True
+    weighs_images = True
 
     def __init__(
         self,
@@ -112,7 +116,7 @@ class AFD(base.Distiller):
 
     def loss(self, student, teacher, batch):
         """The weighted mean over the levels, as "features"."""
-        del batch
+        weight = batch.get("sample_weight")
         gaps = []
         for (s, t), layers in zip(self.pairs, self.attentions, strict=True):
             source, target = pool_to_smaller(
@@ -122,7 +126,7 @@ class AFD(base.Distiller):
             for layer in layers:
                 scores = layer(scores)
             attention = channel_attention(tf.reshape(scores, [-1, scores.shape[-1]]))
-            gaps.append(attended_gap(source, target, attention, self.epsilon))
+            gaps.append(attended_gap(source, target, attention, self.epsilon, weight))
         return {"features": self.weight * tf.add_n(gaps) / len(gaps)}
 
 

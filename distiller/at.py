@@ -14,17 +14,20 @@ from op_utils.pooling import pool_to_smaller
 Variant = typing.Literal["AT", "AT_sum"]
 
 
-def _gaps(students, teachers, attention: Callable) -> list[tf.Tensor]:
+def _gaps(students, teachers, attention: Callable, weight) -> list[tf.Tensor]:
     """Mean squares of the attentions' differences, one for each level."""
     gaps = []
     for student, teacher in zip(students, teachers, strict=True):
         student, teacher = pool_to_smaller(student, tf.stop_gradient(teacher))
-        gaps.append(squared_gap(attention(student), attention(teacher)))
+        gaps.append(squared_gap(attention(student), attention(teacher), weight))
     return gaps
 
 
 def attention_gaps(
-    students: Sequence[tf.Tensor], teachers: Sequence[tf.Tensor], p: float = 2.0
+    students: Sequence[tf.Tensor],
+    teachers: Sequence[tf.Tensor],
+    p: float = 2.0,
+    weight: tf.Tensor | None = None,
 ) -> list[tf.Tensor]:
     """Per level the mean over batch and positions of (a_s - a_t)^2; they are summed.
 
@@ -35,6 +38,7 @@ def attention_gaps(
         students: maps [B, Hs, Ws, Cs], one for each level.
         teachers: maps [B, Ht, Wt, Ct], taken as constants.
         p: exponent, at least 1; no integer only where all entries are at least 0.
+        weight: [B], of each image; None is 1.
 
     Returns:
         Scalars without unit, from 0 to 4 / (H W).
@@ -44,7 +48,7 @@ def attention_gaps(
     """
     # Paper: |F|^p, and the norm of the difference. Here: F^p and its mean square, as
     # in the authors' code, because the published weight belongs to that.
-    return _gaps(students, teachers, lambda maps: spatial_attention(maps, p))
+    return _gaps(students, teachers, lambda maps: spatial_attention(maps, p), weight)
 
 
 def summed_attention_gaps(
@@ -52,6 +56,7 @@ def summed_attention_gaps(
     teachers: Sequence[tf.Tensor],
     p: float = 2.0,
     epsilon: float = 1e-6,
+    weight: tf.Tensor | None = None,
 ) -> list[tf.Tensor]:
     """Per level 1 / levels times the mean of (Q_s - Q_t)^2; they are summed.
 
@@ -64,6 +69,7 @@ def summed_attention_gaps(
         teachers: maps [B, Ht, Wt, Ct], taken as constants.
         p: exponent, at least 1.
         epsilon: added to the norm, > 0, in the unit of |F|^p.
+        weight: [B], of each image; None is 1.
 
     Returns:
         Scalars without unit, from 0 to 4 / (H W levels).
@@ -77,7 +83,8 @@ def summed_attention_gaps(
         strength = tf.reshape(strength, [-1, maps.shape[1] * maps.shape[2]])
         return strength / (norm(strength, keepdims=True) + epsilon)
 
-    return [gap / len(students) for gap in _gaps(students, teachers, attention)]
+    gaps = _gaps(students, teachers, attention, weight)
+    return [gap / len(students) for gap in gaps]
 
 
 class AT(base.Distiller):
@@ -97,6 +104,8 @@ class AT(base.Distiller):
     Raises:
         ValueError: a hyperparameter is out of range or a tap does not exist.
     """
+
+    weighs_images = True
 
     def __init__(
         self,
@@ -129,11 +138,12 @@ class AT(base.Distiller):
 
     def loss(self, student, teacher, batch):
         """The weighted sum over the levels, as "attention"."""
-        del batch
+        weight = batch.get("sample_weight")
         students = [student.taps[name] for name, _ in self.pairs]
         teachers = [teacher.taps[name] for _, name in self.pairs]
         if self.variant == "AT":
-            gaps = attention_gaps(students, teachers, self.p)
+            gaps = attention_gaps(students, teachers, self.p, weight)
         else:
-            gaps = summed_attention_gaps(students, teachers, self.p, self.epsilon)
+            numbers = self.p, self.epsilon
+            gaps = summed_attention_gaps(students, teachers, *numbers, weight)
         return {"attention": self.weight * tf.add_n(gaps)}

@@ -94,6 +94,8 @@ class Distiller(tf.Module):
         needs_labels: the method itself reads labels, `batch["label"]` or `data.labels`:
             mixed images, which have two, are refused.
         needs_index: the method reads `batch["index"]`.
+        weighs_images: its terms take `batch["sample_weight"]`, float32 [B], where it is
+            there: see `op_utils.image_weights`. Weights are refused otherwise.
         has_init_phase: the method, or one of its variants, has a phase that is as long
             as --init_epochs says.
         task_weight: label cross-entropy weight where the paper gives one.
@@ -108,6 +110,7 @@ class Distiller(tf.Module):
     needs_trained_teacher = False
     needs_labels = False
     needs_index = False
+    weighs_images = False
     has_init_phase = False
     task_weight = 1.0
     least_batch_size = 1

@@ -53,6 +53,7 @@ class Composition(base.Distiller):
         self.trains_teacher = any(part.trains_teacher for part in self.parts)
         self.needs_labels = any(part.needs_labels for part in self.parts)
         self.needs_index = any(part.needs_index for part in self.parts)
+        self.weighs_images = all(part.weighs_images for part in self.parts)
         self.has_init_phase = any(part.has_init_phase for part in self.parts)
         self.task_weight = max(part.task_weight for part in self.parts)
         special = [name for name, part in parts.items() if _needs(part)]

@@ -7,7 +7,10 @@ from op_utils.divergence import softened_kl
 
 
 def mutual_kl(
-    student: tf.Tensor, teacher: tf.Tensor, temperature: float = 1.0
+    student: tf.Tensor,
+    teacher: tf.Tensor,
+    temperature: float = 1.0,
+    weight: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """KL(p_t || p_s) and KL(p_s || p_t), the first net of each taken as constant.
 
@@ -18,6 +21,7 @@ def mutual_kl(
         student: [B, num_classes] logits.
         teacher: [B, num_classes] logits.
         temperature: T > 0.
+        weight: [B], of each image; None is 1.
 
     Returns:
         Two scalars in nats, at least 0; 0 where the predictions agree.
@@ -26,8 +30,8 @@ def mutual_kl(
         ValueError: the shapes differ.
     """
     return (
-        softened_kl(student, teacher, temperature),
-        softened_kl(teacher, student, temperature),
+        softened_kl(student, teacher, temperature, weight),
+        softened_kl(teacher, student, temperature, weight),
     )
 
 
@@ -54,6 +58,7 @@ class DML(base.Distiller):
     # Paper: the nets are updated in turn, each from fresh predictions. Here: both at
     # once, from one forward pass of each, as in KD-Zoo; it saves a forward pass.
     trains_teacher = True
+    weighs_images = True
 
     def __init__(
         self,
@@ -72,6 +77,6 @@ class DML(base.Distiller):
 
     def loss(self, student, teacher, batch):
         """The student's weighted term, as "kl", and the teacher's, as "teacher_kl"."""
-        del batch
-        terms = mutual_kl(student.logits, teacher.logits, self.temperature)
+        logits, weight = (student.logits, teacher.logits), batch.get("sample_weight")
+        terms = mutual_kl(*logits, self.temperature, weight)
         return {"kl": self.weight * terms[0], "teacher_kl": self.weight * terms[1]}

@@ -39,6 +39,7 @@ class FitNet(base.Distiller):
     """
 
     has_init_phase = True
+    weighs_images = True
 
     def __init__(
         self,
@@ -90,7 +91,7 @@ class FitNet(base.Distiller):
 
     def hint(self, student, teacher, batch):
         """Eq. 3, summed over the pairs, as "hint"."""
-        del batch
+        weight = batch.get("sample_weight")
         # Paper: half the squared norm, i.e. H W C / 2 times the mean. Here: weight
         # times the mean, because one weight then serves maps of all sizes.
         maps = [student.taps[s] for s, _ in self.pairs]
@@ -100,7 +101,7 @@ class FitNet(base.Distiller):
                 for regressor, x in zip(self.regressors, maps, strict=True)
             ]
         terms = [
-            squared_gap(x, teacher.taps[t])
+            squared_gap(x, teacher.taps[t], weight)
             for x, (_, t) in zip(maps, self.pairs, strict=True)
         ]
         return {"hint": self.weight * tf.add_n(terms)}
@@ -111,5 +112,6 @@ class FitNet(base.Distiller):
         # Here: the divergence, with the same gradient, because it is 0 at equality.
         falling = self.first_lambda - self.last_lambda
         weight = self.first_lambda - falling * batch["progress"]
-        divergence = softened_kl(student.logits, teacher.logits, self.temperature)
+        logits, of_images = (student.logits, teacher.logits), batch.get("sample_weight")
+        divergence = softened_kl(*logits, self.temperature, of_images)
         return {"kl": weight * divergence}

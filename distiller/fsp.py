@@ -29,13 +29,16 @@ def flow(lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
 
 
 def flow_gaps(
-    students: Sequence[tf.Tensor], teachers: Sequence[tf.Tensor]
+    students: Sequence[tf.Tensor],
+    teachers: Sequence[tf.Tensor],
+    weight: tf.Tensor | None = None,
 ) -> list[tf.Tensor]:
     """Mean of (G_s - G_t)^2 for each two adjacent levels; they are summed.
 
     Args:
         students: maps [B, H, W, C], one for each level, the shallowest first.
         teachers: as many, with the student's channels; taken as constants.
+        weight: [B], of each image; None is 1.
 
     Returns:
         One scalar less than levels, at least 0, in the maps' unit to the fourth.
@@ -45,7 +48,7 @@ def flow_gaps(
     gaps = []
     for level in range(len(students) - 1):
         student, teacher = (maps[level : level + 2] for maps in (students, teachers))
-        gaps.append(squared_gap(flow(*student), flow(*teacher)))
+        gaps.append(squared_gap(flow(*student), flow(*teacher), weight))
     return gaps
 
 
@@ -69,6 +72,7 @@ class FSP(base.Distiller):
 
     equal_widths = True
     has_init_phase = True
+    weighs_images = True
 
     def __init__(
         self,
@@ -100,10 +104,10 @@ class FSP(base.Distiller):
 
     def flow_loss(self, student, teacher, batch):
         """The weighted sum over adjacent levels, as "flow"."""
-        del batch
+        weight = batch.get("sample_weight")
         students = [student.taps[name] for name, _ in self.pairs]
         teachers = [teacher.taps[name] for _, name in self.pairs]
-        return {"flow": self.weight * tf.add_n(flow_gaps(students, teachers))}
+        return {"flow": self.weight * tf.add_n(flow_gaps(students, teachers, weight))}
 
     def loss(self, student, teacher, batch):
         """No term: the last phase is plain training."""

@@ -19,6 +19,8 @@ class Logits(base.Distiller):
         ValueError: a hyperparameter is out of range.
     """
 
+    weighs_images = True
+
     def __init__(self, student_taps, teacher_taps, data, *, weight: float = 0.1):
         super().__init__(student_taps, teacher_taps, data)
         hyperparameters.check_not_negative(weight=weight)
@@ -26,8 +28,9 @@ class Logits(base.Distiller):
 
     def loss(self, student, teacher, batch):
         """The weighted mean square, as "logits"."""
-        del batch
         # Paper: half the sum over the classes, without labels. Here: the mean, because
         # one weight then serves any number of classes; a weight of half that number
         # with --task_weight=0 is the paper's.
-        return {"logits": self.weight * squared_gap(student.logits, teacher.logits)}
+        logits = student.logits, teacher.logits
+        gap = squared_gap(*logits, batch.get("sample_weight"))
+        return {"logits": self.weight * gap}

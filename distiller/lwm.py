@@ -5,6 +5,7 @@ import typing
 import tensorflow as tf
 
 from distiller import base, hyperparameters, tap_pairs
+from op_utils import image_weights
 from op_utils.input_gradients import of_label, with_gradients
 from op_utils.norms import unit
 from op_utils.pooling import pool_to_smaller
@@ -26,7 +27,9 @@ def class_activation(maps: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(tf.einsum("bhwc,bc->bhw", maps, weights))
 
 
-def attention_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+def attention_loss(
+    student: tf.Tensor, teacher: tf.Tensor, weight: tf.Tensor | None = None
+) -> tf.Tensor:
     """Mean over batch and positions of |unit(M_s) - unit(M_t)|, unit over each image.
 
     The larger maps are average-pooled to the smaller ones' size first.
@@ -34,6 +37,7 @@ def attention_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
     Args:
         student: [B, Hs, Ws] attention.
         teacher: [B, Ht, Wt] attention, taken as constant.
+        weight: [B], of each image; None is 1.
 
     Returns:
         Scalar without unit, from 0 to 2 / sqrt(H W).
@@ -44,7 +48,7 @@ def attention_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
     gap = unit(tf.reshape(student, [-1, size])) - unit(tf.reshape(teacher, [-1, size]))
     # Paper: the sum over the positions. Here: the mean, as in KD-Zoo, whose weight it
     # is, because one weight then serves maps of all sizes.
-    return tf.reduce_mean(tf.abs(gap))
+    return image_weights.mean(tf.abs(gap), weight)
 
 
 class LwM(base.Distiller):
@@ -72,6 +76,7 @@ class LwM(base.Distiller):
     """
 
     needs_labels = True
+    weighs_images = True
 
     def __init__(
         self,
@@ -112,9 +117,11 @@ class LwM(base.Distiller):
 
     def loss(self, student, teacher, batch):
         """The weighted sum over the pairs, as "attention"."""
-        del batch
+        weight = batch.get("sample_weight")
         terms = [
-            attention_loss(self.attention(student, s), self.attention(teacher, t))
+            attention_loss(
+                self.attention(student, s), self.attention(teacher, t), weight
+            )
             for s, t in self.pairs
         ]
         return {"attention": self.weight * tf.add_n(terms)}

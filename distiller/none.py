@@ -11,6 +11,7 @@ class NoDistillation(base.Distiller):
     """
 
     uses_teacher = False
+    weighs_images = True  # there is nothing to weigh
 
     def loss(self, student, teacher, batch):
         """No term: the trainer adds the label cross-entropy."""

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from distiller import base, hyperparameters, tap_pairs
+from op_utils import image_weights
 from op_utils.channel_products import as_rows, channel_products
 from op_utils.norms import unit
 from op_utils.pooling import pool_to_smaller
 
 
 def selectivity_gaps(
-    students: Sequence[tf.Tensor], teachers: Sequence[tf.Tensor]
+    students: Sequence[tf.Tensor],
+    teachers: Sequence[tf.Tensor],
+    weight: tf.Tensor | None = None,
 ) -> list[tf.Tensor]:
     """Per level the squared maximum mean discrepancy of the channels; they are summed.
 
@@ -22,6 +25,7 @@ def selectivity_gaps(
     Args:
         students: maps [B, Hs, Ws, Cs], one for each level.
         teachers: maps [B, Ht, Wt, Ct], taken as constants.
+        weight: [B], of each image; None is 1.
 
     Returns:
         Scalars without unit, from 0 (up to rounding) to 2.
@@ -29,11 +33,12 @@ def selectivity_gaps(
     gaps = []
     for student, teacher in zip(students, teachers, strict=True):
         student, teacher = pool_to_smaller(student, tf.stop_gradient(teacher))
-        gaps.append(_discrepancy(*(unit(as_rows(x), 1) for x in (student, teacher))))
+        rows = (unit(as_rows(x), 1) for x in (student, teacher))
+        gaps.append(_discrepancy(*rows, weight))
     return gaps
 
 
-def _discrepancy(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+def _discrepancy(student: tf.Tensor, teacher: tf.Tensor, weight) -> tf.Tensor:
     """The same of [B, positions, channels] with columns of length 1."""
     positions, num_student = student.shape[1:]
     num_teacher = teacher.shape[2]
@@ -43,10 +48,10 @@ def _discrepancy(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
         # are the small ones, and the three means are one square.
         gap = tf.matmul(student, student, transpose_b=True) / num_student
         gap -= tf.matmul(teacher, teacher, transpose_b=True) / num_teacher
-        return tf.reduce_mean(tf.reduce_sum(tf.square(gap), axis=[1, 2]))
+        return image_weights.mean(tf.reduce_sum(tf.square(gap), axis=[1, 2]), weight)
 
     def mean_kernel(x, y):
-        return tf.reduce_mean(tf.square(channel_products(x, y)))
+        return image_weights.mean(tf.square(channel_products(x, y)), weight)
 
     same = mean_kernel(teacher, teacher) + mean_kernel(student, student)
     return same - 2.0 * mean_kernel(student, teacher)
@@ -66,6 +71,8 @@ class NST(base.Distiller):
         ValueError: a hyperparameter is out of range or a tap does not exist.
     """
 
+    weighs_images = True
+
     def __init__(
         self,
         student_taps,
@@ -82,8 +89,8 @@ class NST(base.Distiller):
 
     def loss(self, student, teacher, batch):
         """The weighted sum over the levels, as "selectivity"."""
-        del batch
+        weight = batch.get("sample_weight")
         students = [student.taps[name] for name, _ in self.pairs]
         teachers = [teacher.taps[name] for _, name in self.pairs]
-        gaps = selectivity_gaps(students, teachers)
+        gaps = selectivity_gaps(students, teachers, weight)
         return {"selectivity": self.weight * tf.add_n(gaps)}

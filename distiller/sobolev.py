@@ -9,12 +9,15 @@ from op_utils.norms import unit
 from op_utils.pairwise import rows
 
 
-def gradient_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+def gradient_loss(
+    student: tf.Tensor, teacher: tf.Tensor, weight: tf.Tensor | None = None
+) -> tf.Tensor:
     """Mean over batch and entries of (unit(g_s) - unit(g_t))^2, unit over each image.
 
     Args:
         student: [B, H, W, C] gradients with respect to the images.
         teacher: [B, H, W, C], taken as constants.
+        weight: [B], of each image; None is 1.
 
     Returns:
         Scalar without unit, from 0 to 4 / (H W C).
@@ -22,7 +25,7 @@ def gradient_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
     Raises:
         ValueError: the shapes differ.
     """
-    return squared_gap(unit(rows(student)), unit(rows(teacher)))
+    return squared_gap(unit(rows(student)), unit(rows(teacher)), weight)
 
 
 class Sobolev(base.Distiller):
@@ -44,6 +47,7 @@ class Sobolev(base.Distiller):
     """
 
     needs_labels = True
+    weighs_images = True
 
     # Paper: derivatives of all outputs, or of random projections of them, as they
     # are. Here: of the label's logit, at length 1, as in KD-Zoo, whose weight it is:
@@ -68,6 +72,6 @@ class Sobolev(base.Distiller):
 
     def loss(self, student, teacher, batch):
         """The weighted term, as "gradient"."""
-        del batch
+        weight = batch.get("sample_weight")
         gradients = student.taps["input_gradient"], teacher.taps["input_gradient"]
-        return {"gradient": self.weight * gradient_loss(*gradients)}
+        return {"gradient": self.weight * gradient_loss(*gradients, weight)}

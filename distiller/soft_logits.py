@@ -7,7 +7,10 @@ from op_utils.divergence import softened_kl
 
 
 def soft_logits_loss(
-    student: tf.Tensor, teacher: tf.Tensor, temperature: float = 4.0
+    student: tf.Tensor,
+    teacher: tf.Tensor,
+    temperature: float = 4.0,
+    weight: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """T^2 KL(softmax(teacher / T) || softmax(student / T)), mean over the batch.
 
@@ -17,6 +20,7 @@ def soft_logits_loss(
         student: [B, num_classes] logits.
         teacher: [B, num_classes] logits, taken as constants.
         temperature: T > 0.
+        weight: [B], of each image; None is 1.
 
     Returns:
         Scalar in nats, at least 0; 0 where the predictions agree.
@@ -24,7 +28,7 @@ def soft_logits_loss(
     Raises:
         ValueError: the shapes differ.
     """
-    return temperature**2 * softened_kl(student, teacher, temperature)
+    return temperature**2 * softened_kl(student, teacher, temperature, weight)
 
 
 class SoftLogits(base.Distiller):
@@ -44,6 +48,7 @@ class SoftLogits(base.Distiller):
     """
 
     task_weight = 0.1
+    weighs_images = True
 
     def __init__(
         self,
@@ -62,6 +67,7 @@ class SoftLogits(base.Distiller):
 
     def loss(self, student, teacher, batch):
         """The weighted divergence, as "kl"."""
-        del batch
-        divergence = soft_logits_loss(student.logits, teacher.logits, self.temperature)
+        logits = student.logits, teacher.logits
+        weight = batch.get("sample_weight")
+        divergence = soft_logits_loss(*logits, self.temperature, weight)
         return {"kl": self.weight * divergence}

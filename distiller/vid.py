@@ -5,17 +5,24 @@ import math
 import tensorflow as tf
 
 from distiller import base, hyperparameters, tap_pairs
+from op_utils import image_weights
 from op_utils.connectors import pointwise
 from op_utils.pooling import pool_to_smaller
 
 
-def gaussian_nll(mean: tf.Tensor, target: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+def gaussian_nll(
+    mean: tf.Tensor,
+    target: tf.Tensor,
+    variance: tf.Tensor,
+    weight: tf.Tensor | None = None,
+) -> tf.Tensor:
     """Mean over entries of ((target - mean)^2 / v + log v) / 2, without log(2 pi).
 
     Args:
         mean: [B, H, W, C].
         target: [B, H, W, C], taken as constant.
         variance: [C], v > 0 of each channel, in the squared unit of `target`.
+        weight: [B], of each image; None is 1.
 
     Returns:
         Scalar in nats; may be negative.
@@ -29,7 +36,7 @@ def gaussian_nll(mean: tf.Tensor, target: tf.Tensor, variance: tf.Tensor) -> tf.
             f"Received: mean {mean.shape}, target {target.shape}."
         )
     gap = tf.square(tf.stop_gradient(target) - mean) / variance
-    return 0.5 * tf.reduce_mean(gap + tf.math.log(variance))
+    return 0.5 * image_weights.mean(gap + tf.math.log(variance), weight)
 
 
 class VID(base.Distiller):
@@ -52,6 +59,8 @@ class VID(base.Distiller):
     Raises:
         ValueError: a hyperparameter is out of range or a tap does not exist.
     """
+
+    weighs_images = True
 
     def __init__(
         self,
@@ -96,13 +105,13 @@ class VID(base.Distiller):
 
     def loss(self, student, teacher, batch):
         """The weighted sum over the levels, as "nll"."""
-        del batch
+        weight = batch.get("sample_weight")
         terms = []
         for level, (s, t) in enumerate(self.pairs):
             mean, target = pool_to_smaller(student.taps[s], teacher.taps[t])
             for convolution in self.regressors[level]:
                 mean = convolution(mean)
-            terms.append(gaussian_nll(mean, target, self.variance(level)))
+            terms.append(gaussian_nll(mean, target, self.variance(level), weight))
         return {"nll": self.weight * tf.add_n(terms)}
 
 

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from op_utils import image_weights
+
 
 def kl_entries(p: tf.Tensor, q: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
     """Entries of a divergence: p log(p / q) + q - p.
@@ -25,7 +27,10 @@ def kl_entries(p: tf.Tensor, q: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
 
 
 def softened_kl(
-    student: tf.Tensor, teacher: tf.Tensor, temperature: float = 1.0
+    student: tf.Tensor,
+    teacher: tf.Tensor,
+    temperature: float = 1.0,
+    weight: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """KL(p || q) = sum_c p_c (log p_c - log q_c), mean over the batch.
 
@@ -36,6 +41,7 @@ def softened_kl(
         student: [B, num_classes] logits.
         teacher: [B, num_classes] logits, taken as constants.
         temperature: T > 0.
+        weight: [B], of each image; None is 1.
 
     Returns:
         Scalar in nats, at least 0; 0 where the predictions agree.
@@ -52,4 +58,4 @@ def softened_kl(
     estimate = tf.nn.log_softmax(student / temperature)
     # At high temperatures little but rounding would be left of a sum of p * ratio.
     entries = kl_entries(tf.exp(target), tf.exp(estimate), target - estimate)
-    return tf.reduce_mean(tf.reduce_sum(entries, axis=-1))
+    return image_weights.mean(tf.reduce_sum(entries, axis=-1), weight)

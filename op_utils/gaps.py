@@ -2,13 +2,18 @@
 
 import tensorflow as tf
 
+from op_utils import image_weights
 
-def squared_gap(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+
+def squared_gap(
+    student: tf.Tensor, teacher: tf.Tensor, weight: tf.Tensor | None = None
+) -> tf.Tensor:
     """Mean over all entries of (student - teacher)^2.
 
     Args:
-        student: any shape.
+        student: any shape; [B, ...] with a weight.
         teacher: the same shape, taken as constant.
+        weight: [B], of each image; None is 1.
 
     Returns:
         Scalar, at least 0, in the squared unit of both.
@@ -21,4 +26,5 @@ def squared_gap(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
             "The gap is taken entry by entry. Expected tensors of equal shape. "
             f"Received: student {student.shape}, teacher {teacher.shape}."
         )
-    return tf.reduce_mean(tf.square(student - tf.stop_gradient(teacher)))
+    square = tf.square(student - tf.stop_gradient(teacher))
+    return image_weights.mean(square, weight)

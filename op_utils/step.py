@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from op_utils import kept_output, mixed_labels, replicas
+from op_utils import image_weights, kept_output, mixed_labels, replicas
 from op_utils.totals import SKIPPED
 
 
@@ -99,7 +99,8 @@ class Step:
         Args:
             batch: `image` float32 normalised, `label`, `index`, `epoch`, `progress`,
                 `seed`, as the methods see it; of mixed images `other_label` and
-                `label_share`, too; `kept_output.KEY`, where the teacher's output was
+                `label_share`, too, and of weighted ones `image_weights.KEY`;
+                `kept_output.KEY`, where the teacher's output was
                 computed before, which then is not asked for it.
             rate: learning rate.
 
@@ -111,11 +112,12 @@ class Step:
             not finite then.
 
         Raises:
-            ValueError: the images are mixed, and the method needs their labels; or
-                there is more than one replica.
+            ValueError: the images are mixed, and the method needs their labels, or have
+                weights that it does not know; or there is more than one replica.
         """
         replicas.check_one("Step")
         mixed_labels.check_can_read(self.method, batch)
+        image_weights.check_can_weigh(self.method, batch)
         batch, kept = kept_output.split(batch)
         batch = {**batch, **self.method.draw(batch)}
         gradients, metrics = self._compiled(batch, kept)

@@ -23,6 +23,7 @@ PURE = (
     "gaps",
     "gradient_clipping",
     "graph_attention",
+    "image_weights",
     "input_gradients",
     "level_weights",
     "margins",
