@@ -114,7 +114,9 @@ def measure(settings) -> estimate.Measured | None:
             student=student,
             teacher=teacher,
             method=method,
-            recipe=settings.recipe(data.steps_per_epoch, student, method.phases()),
+            recipe=settings.recipe(
+                data.steps_per_epoch, student, method.phases(), data.train.labels
+            ),
             data=data,
             evaluator=Evaluator(data.splits, dataloader.eval_batches, *scale),
             checkpoints=None,

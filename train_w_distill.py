@@ -98,7 +98,7 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
         option_flags.print_notes(settings, phases, data.augmentation, notes)
     earlier = normalisation.of_earlier_versions(settings, is_converted(teacher))
     settings = settings.without_unused(phases, data.augmentation, plan.is_used)
-    recipe = settings.recipe(data.steps_per_epoch, student, phases)
+    recipe = settings.recipe(data.steps_per_epoch, student, phases, data.train.labels)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
     folder = RunFolder(settings.train_dir or settings.default_train_dir())
     config = {**settings.config(), **record(settings), "data_sha256": data.digest}

@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 
+from op_utils import class_weights
 from op_utils.cache_options import ONLY_WITH_CACHE, CacheOptions
 from op_utils.data_options import ONLY_WITH_CROPS, ONLY_WITH_VARIATION, DataOptions
 from op_utils.file_digest import file_digest
@@ -52,6 +53,12 @@ class Options(NetOptions, DataOptions, CacheOptions):
         "Weight of the label cross-entropy in the last phase. Default: 1 unless the "
         "method's paper says otherwise.",
         check=NOT_NEGATIVE,
+    )
+    class_weight: str = option(
+        "",
+        "Weights of the classes in the label loss: balanced is images / (classes * "
+        "images of the class) in the training data. Default: 1 for each.",
+        choices=("", class_weights.BALANCED),
     )
     epochs: int = option(60, "Epochs of the (last) training phase.", check=COUNT)
     init_epochs: int = option(
@@ -188,7 +195,7 @@ class Options(NetOptions, DataOptions, CacheOptions):
         """Learning rates by phase length; ValueError if the schedule cannot be."""
         return learning_rates(self, steps_per_epoch, phases)
 
-    def recipe(self, steps_per_epoch: int, student, phases=()) -> Recipe:
+    def recipe(self, steps_per_epoch: int, student, phases=(), labels=None) -> Recipe:
         """What the trainer needs to know.
 
         Args:
@@ -196,6 +203,10 @@ class Options(NetOptions, DataOptions, CacheOptions):
             student: a net; its `mean` and `std` scale the pixels, and its loss is
                 scaled if it computes in float16, whatever --precision says.
             phases: the method's.
+            labels: integers [N], of the training data; --class_weight needs them.
+
+        Raises:
+            ValueError: the schedule cannot be, or --class_weight has no label loss.
         """
         return Recipe(
             rates=self.rates(steps_per_epoch, phases),
@@ -213,7 +224,15 @@ class Options(NetOptions, DataOptions, CacheOptions):
             log_every=self.log_every,
             checkpoint_every=self.checkpoint_every,
             evaluate_every=self.evaluate_every,
+            class_weights=self._class_weights(student, phases, labels),
         )
+
+    def _class_weights(self, student, phases, labels):
+        if not self.class_weight:
+            return None
+        name, task = f"--class_weight={self.class_weight}", self.task_weight
+        class_weights.check_has_label_loss(phases, 1.0 if task is None else task, name)
+        return class_weights.of(self.class_weight, labels, student.num_classes)
 
     def default_train_dir(self, parent: str = "runs") -> str:
         """A folder name from the settings: the same command finds the same folder."""

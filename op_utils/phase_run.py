@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from op_utils import forward_count, kept_output, metrics_table
+from op_utils import forward_count, kept_output, metrics_table, mixed_labels
 from op_utils import step as step_lib
 from op_utils.interruption import Interrupted
 from op_utils.observer import Moment
@@ -47,6 +47,7 @@ class PhaseRun:
             optimizer=self.optimizer,
             task_weight=self.recipe.task_weight,
             xla=self.recipe.xla,
+            task_loss=mixed_labels.weighted(self.recipe.class_weights),
         )
         self.counter = tf.Variable(0, dtype=tf.int64, name="step")
         self.seconds_per_step: float | None = None

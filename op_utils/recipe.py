@@ -23,6 +23,7 @@ class Recipe:
         xla: compile forward and backward.
         log_every, checkpoint_every: in steps; neither changes any number.
         evaluate_every: in epochs.
+        class_weights: float32 [num_classes], of the label loss; None is 1 for each.
     """
 
     rates: dict[str, np.ndarray]
@@ -40,6 +41,7 @@ class Recipe:
     log_every: int
     checkpoint_every: int
     evaluate_every: int
+    class_weights: np.ndarray | None = None
 
 
 def learning_rates(

@@ -14,6 +14,7 @@ PURE = (
     "boundary_attack",
     "channel_products",
     "class_sampling",
+    "class_weights",
     "connectors",
     "contrastive",
     "divergence",

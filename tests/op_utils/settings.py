@@ -3,8 +3,14 @@
 import types
 
 
-def student(compute_dtype="float32"):
-    return types.SimpleNamespace(mean=(0.5,), std=(0.25,), compute_dtype=compute_dtype)
+def student(compute_dtype="float32", num_classes=2):
+    facts = {"compute_dtype": compute_dtype, "num_classes": num_classes}
+    return types.SimpleNamespace(mean=(0.5,), std=(0.25,), **facts)
+
+
+def phase(task_weight=None):
+    """A phase as a recipe sees it."""
+    return types.SimpleNamespace(length="train", task_weight=task_weight)
 
 
 # By the name of the flag.
@@ -46,6 +52,7 @@ VALUES = {
     "distiller": "AT+VID",
     "hparam": ("AT.weight=1", "VID.weight=0.1"),
     "task_weight": 0.5,
+    "class_weight": "balanced",
     "epochs": 50,
     "init_epochs": 20,
     "init_learning_rate": 0.01,

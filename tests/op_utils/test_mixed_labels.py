@@ -45,3 +45,15 @@ def test_a_method_that_reads_labels_refuses_mixed_batches():
         mixed_labels.check_can_read(reads, MIXED)
     mixed_labels.check_can_read(reads, {"label": LABELS})
     mixed_labels.check_can_read(not_, MIXED)
+
+
+def test_weights_multiply_what_each_image_loses_by_each_of_its_labels():
+    """The sum is over B, not over the weights, as Keras has it."""
+    classes, images = np.array([0.5, 2.0, 3.0], np.float32), np.float32([1, 0, 2, 3, 4])
+    share = SHARES[:, np.newaxis]
+    targets = share * np.eye(3)[LABELS] + (1 - share) * np.eye(3)[OTHERS]
+    targets = targets * classes * images[:, np.newaxis]
+    batch = {**MIXED, "sample_weight": tf.constant(images)}
+    found = mixed_labels.weighted(classes)(batch, tf.constant(LOGITS))
+    np.testing.assert_allclose(found, numpy_cross_entropy(targets), rtol=1e-6)
+    assert mixed_labels.weighted(None) is mixed_labels.cross_entropy

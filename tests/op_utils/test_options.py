@@ -6,6 +6,7 @@ import math
 import pathlib
 import types
 
+import numpy as np
 import pytest
 
 import dataloader
@@ -15,7 +16,7 @@ from op_utils.options import (
     ONLY_WITH_VARIATION,
     Options,
 )
-from tests.op_utils.settings import VALUES, student
+from tests.op_utils.settings import VALUES, phase, student
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAN, INF = math.nan, math.inf
@@ -42,6 +43,7 @@ RANGES = {
     "teacher_seed": ((0, 2**31 - 1), (-1, 2**31)),
     "teacher_data_seed": ((None, 0, 2**31 - 1), (-1, 2**31)),
     "task_weight": ((None, 0.0, 2.5), (-0.1, NAN, INF)),
+    "class_weight": (("", "balanced"), ("Balanced", "{0: 2}")),
     "epochs": ((1, 300), (0, -1)),
     "init_epochs": ((1, 300), (0, -1)),
     "init_learning_rate": ((None, 1e-9, 2.0), (0.0, -0.1, NAN, INF)),
@@ -438,7 +440,8 @@ def test_data_are_what_the_loader_takes():
 
 def test_recipe():
     settings = Options(**OTHERS)
-    recipe = settings.recipe(11, student())
+    recipe = settings.recipe(11, student(), (phase(),), np.array([0, 0, 0, 1]))
+    np.testing.assert_allclose(recipe.class_weights, [2 / 3, 2])
     assert {name: len(rates) for name, rates in recipe.rates.items()} == {
         "init": 20 * 11,
         "train": 50 * 11,
@@ -448,6 +451,16 @@ def test_recipe():
     assert len(same) == 10
     for name in same:
         assert getattr(recipe, name) == getattr(settings, name), name
+
+
+def test_classes_are_weighed_only_if_asked_for_and_only_in_a_label_loss():
+    labels = np.array([0, 0, 0, 1])
+    assert Options().recipe(1, student(), (phase(),), labels).class_weights is None
+    weighed = Options(class_weight="balanced", task_weight=0.0)
+    with pytest.raises(ValueError, match=r"--class_weight=balanced with task_weight=0"):
+        weighed.recipe(1, student(), (phase(), phase(0.0)), labels)
+    recipe = weighed.recipe(1, student(), (phase(0.0), phase(0.5)), labels)
+    assert recipe.class_weights is not None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])

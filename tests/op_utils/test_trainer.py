@@ -913,3 +913,18 @@ def test_signal_during_the_last_evaluation_stops_it(tmp_path):
         assert run.seen.of("stepped") == []
         steps = [(row["step"], "test_accuracy" in row) for row in run.rows]
         assert steps == [("5", False), ("10", False), ("15", True)]
+
+
+def test_weights_of_classes_weigh_the_label_loss_and_no_accuracy(tmp_path):
+    """Nothing is learned, so that both trainings see the same losses."""
+    still = {name: np.zeros_like(rates) for name, rates in RECIPE.rates.items()}
+    plain = make(tmp_path / "plain", rates=still)().rows
+    twice = {"rates": still, "class_weights": np.full(3, 2.0, np.float32)}
+    doubled = make(tmp_path / "doubled", **twice)().rows
+    rows = [r for r in zip(plain, doubled, strict=True) if r[0]["phase"] == "distill"]
+    assert len(rows) == 3
+    for one, double in rows:
+        task = float(one["loss/task"])
+        assert float(double["loss/task"]) == pytest.approx(2 * task, rel=1e-5)
+        for name in ("validation_accuracy", "train_accuracy", "loss/hint"):
+            assert one[name] == double[name]
