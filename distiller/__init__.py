@@ -1,6 +1,7 @@
 """Distillation methods: what a student learns from a teacher."""
 
 from distiller.base import DataSpec, Distiller, Phase
+from distiller.fit_checkpoint import MethodCheckpoint
 from distiller.keras_model import DistillationModel
 from distiller.registry import canonical, names, register
 from distiller.specs import Description, Spec, build, describe, resolve
@@ -10,6 +11,7 @@ __all__ = [
     "Description",
     "DistillationModel",
     "Distiller",
+    "MethodCheckpoint",
     "Phase",
     "Spec",
     "build",

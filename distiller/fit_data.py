@@ -3,11 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
-from distiller import base
+from distiller import base, fit_weights
+from op_utils import image_weights
 
 
-def batches_of(x, y, batch_size: int, *, shuffle: bool, seed: int) -> tf.data.Dataset:
-    """Dicts with `image`, `label` and, if it is known, `index`.
+def batches_of(
+    x, y, batch_size: int, *, shuffle: bool, seed: int, weight=None, first: int = 0
+) -> tf.data.Dataset:
+    """Dicts with `image`, `label` and, if they are known, `index`, `sample_weight`.
 
     Those of arrays go on for ever, epoch after epoch.
 
@@ -17,6 +20,8 @@ def batches_of(x, y, batch_size: int, *, shuffle: bool, seed: int) -> tf.data.Da
         batch_size: of arrays; an epoch's last, smaller batch is left out.
         shuffle: whether arrays come in another order every epoch.
         seed: of the order.
+        weight: of each image, [N]; None in a dataset, whose batches have them.
+        first: how often arrays were passed through before; the order goes on from it.
 
     Raises:
         ValueError: these are no such images and labels.
@@ -36,7 +41,8 @@ def batches_of(x, y, batch_size: int, *, shuffle: bool, seed: int) -> tf.data.Da
             f"Received: {_kind(x)} and {_kind(y)}."
         )
     with tf.device("cpu"):  # all of them, of which one batch at a time is needed
-        data = as_batch((tf.convert_to_tensor(x), tf.convert_to_tensor(y)))
+        given = (x, y) if weight is None else (x, y, weight)
+        data = as_batch(tuple(map(tf.convert_to_tensor, given)))
 
     def epoch_of(number):
         order = tf.range(shapes[0][0])
@@ -45,7 +51,7 @@ def batches_of(x, y, batch_size: int, *, shuffle: bool, seed: int) -> tf.data.Da
         order = tf.data.Dataset.from_tensor_slices(order)
         return order.batch(batch_size, drop_remainder=True)
 
-    batches = tf.data.Dataset.counter().flat_map(epoch_of)
+    batches = tf.data.Dataset.counter(first).flat_map(epoch_of)
     batches = batches.map(
         lambda index: {
             "index": index,
@@ -62,18 +68,19 @@ def as_batch(data) -> dict[str, tf.Tensor]:
     """A dict with `image`, floats in float32, and `label`, int32 [B].
 
     Args:
-        data: (image, label), or a dict with these; the labels are [B] or [B, 1].
+        data: (image, label), (image, label, weight), or a dict with these, the weight
+            as `sample_weight`; labels and weights are [B] or [B, 1].
 
     Raises:
         ValueError: it is something else.
     """
-    if isinstance(data, tuple | list) and len(data) == 2:
-        data = {"image": data[0], "label": data[1]}
+    if isinstance(data, tuple | list) and len(data) in (2, 3):
+        data = dict(zip(("image", "label", image_weights.KEY), data, strict=False))
     if not isinstance(data, dict) or not {"image", "label"} <= data.keys():
         parts = tuple(data) if isinstance(data, dict | tuple | list) else (data,)
         raise ValueError(
-            "A batch is not clear. Expected images and labels, no weights, or a dict "
-            f"with image and label. Received: {', '.join(map(_kind, parts))}."
+            "A batch is not clear. Expected images, labels and perhaps weights, or a "
+            f"dict with image and label. Received: {', '.join(map(_kind, parts))}."
         )
     image, label = data["image"], data["label"]
     if label.shape.rank == 2 and label.shape[1] == 1:
@@ -84,6 +91,7 @@ def as_batch(data) -> dict[str, tf.Tensor]:
             f"one_hot.argmax(1). Received: {_kind(label)}."
         )
     image = tf.cast(image, tf.float32) if image.dtype.is_floating else image
+    data = fit_weights.as_floats(data)
     return {**data, "image": image, "label": tf.cast(label, tf.int32)}
 
 
@@ -92,9 +100,14 @@ def steps_of(batches: tf.data.Dataset, y, batch_size: int) -> int:
     return int(batches.cardinality()) if y is None else len(y) // batch_size
 
 
-def check_batches(batches: tf.data.Dataset, steps: int) -> None:
-    """Raises ValueError unless all batches are alike and an epoch has some."""
+def check_batches(batches: tf.data.Dataset, steps: int, batch_size=None) -> None:
+    """Raises ValueError unless batches are alike, so large, and an epoch has some."""
     images = batches.element_spec["image"]
+    if images.shape.rank and batch_size not in (None, images.shape[0]):
+        raise ValueError(
+            "A dataset has its batches. Expected batch_size=None, or "
+            f"{images.shape[0]}. Received: batch_size={batch_size}."
+        )
     if images.shape.rank != 4 or None in images.shape or steps < 1:
         raise ValueError(
             "Batches must be alike and counted. Expected a dataset with images of "

@@ -1,13 +1,14 @@
 """What `compile` and `fit` of Keras may ask for here."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 import tensorflow as tf
 
+from distiller import fit_weights
 from nets.base import Net
-from op_utils import mixed_labels
+from op_utils import image_weights, mixed_labels
 
 _OF_FIT = (
     "callbacks",
@@ -20,30 +21,27 @@ _OF_FIT = (
 
 
 def check_fit(options: Mapping) -> None:
-    """Raises ValueError for arguments of `keras.Model.fit` that have no meaning here.
-
-    Weights of images and classes are among them: a method's terms have none.
-    """
-    unknown = sorted(options.keys() - set(_OF_FIT))
+    """Raises ValueError for arguments of `keras.Model.fit` without a meaning here."""
+    if options.get("initial_epoch"):
+        raise ValueError(
+            "fit begins every phase anew, with a new optimizer, and counts its epochs "
+            "from 0; a second fit goes on from the weights as they are. Expected "
+            "epochs=HOW_MANY_MORE. Received: "
+            f"initial_epoch={options['initial_epoch']!r}."
+        )
+    unknown = sorted(options.keys() - {*_OF_FIT, "initial_epoch"})
     if unknown:
         raise ValueError(
             "fit does not take this here. Expected, beside its own arguments, "
             f"{', '.join(_OF_FIT)}. Received: {', '.join(unknown)}."
         )
-    callbacks = options.get("callbacks") or ()
-    for callback in callbacks if isinstance(callbacks, Iterable) else (callbacks,):
-        if isinstance(callback, keras.callbacks.BackupAndRestore):
-            raise ValueError(
-                "BackupAndRestore keeps neither the phase nor the method's own "
-                "variables. Expected train_w_distill.py for a run that can be resumed. "
-                f"Received: callbacks with {type(callback).__name__}."
-            )
 
 
 def task_loss(loss) -> Callable:
-    """(batch, logits [B, C]) -> scalar, of what `compile` gets.
+    """(batch, logits [B, C], class weights [C] or None) -> scalar, of `compile`'s.
 
-    Where images are mixed, both of their labels count, with their shares.
+    Where images are mixed, both of their labels count, with their shares. Weights of
+    images and classes multiply what an image loses; as in Keras the sum is over B.
 
     Args:
         loss: a name, a `keras.losses.Loss` or a function of labels and logits; None and
@@ -61,15 +59,33 @@ def task_loss(loss) -> Callable:
             f"from_logits=True. Received: loss={loss!r}."
         )
 
-    def of_batch(batch, logits):
-        own = tf.reduce_mean(found(batch["label"], logits))
+    def of_batch(batch, logits, class_weights=None):
+        def mean_of(labels):
+            weights = fit_weights.of_images(batch, labels, class_weights)
+            return _weighted_mean(found, labels, logits, weights)
+
+        own = mean_of(batch["label"])
         if "other_label" not in batch:
             return own
         share = batch["label_share"][0]  # one for all images of a batch
-        other = tf.reduce_mean(found(batch["other_label"], logits))
-        return share * own + (1.0 - share) * other
+        return share * own + (1.0 - share) * mean_of(batch["other_label"])
 
     return of_batch
+
+
+def _weighted_mean(loss, labels, logits, weights) -> tf.Tensor:
+    if weights is None:
+        return tf.reduce_mean(loss(labels, logits))
+    if isinstance(loss, keras.losses.Loss):  # It has a reduction of its own.
+        return tf.reduce_mean(loss(labels, logits, sample_weight=weights))
+    values = tf.convert_to_tensor(loss(labels, logits))
+    if values.shape.rank != 1:
+        raise ValueError(
+            "Weights need the loss of each image. Expected a keras.losses.Loss, or a "
+            "function that returns one value for each. Received: a loss of shape "
+            f"{values.shape}."
+        )
+    return image_weights.mean(values, weights)
 
 
 def _takes_probabilities(loss) -> bool:

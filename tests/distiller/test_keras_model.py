@@ -265,18 +265,17 @@ PAIRS = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(5, True)
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"class_weight": {0: 2.0}}, "Received: class_weight"),
         ({"sample_weight": np.ones(20)}, "Received: sample_weight"),
         ({"initial_epoch": 1}, "Received: initial_epoch"),
-        ({"validation_split": 0.1}, "Received: validation_split"),
+        ({"workers": 2}, "Received: workers"),
         ({"callbacks": keras.callbacks.BackupAndRestore("b")}, "neither the phase"),
         ({"y": None}, r"no images with their labels.*uint8 \(20, 8, 8, 3\) and None"),
         ({"y": LABELS[:19]}, r"no images with their labels.*int32 \(19,\)"),
         ({"y": np.eye(3)[LABELS]}, r"no classes.*argmax.*float64 \(20, 3\)"),
         ({"y": LABELS + 1}, "from 0 to 2. Received: from 1 to 3"),
         (
-            {"x": PAIRS.map(lambda x, y: (x, y, tf.ones(5))), "y": None},
-            "no weights",
+            {"x": PAIRS.map(lambda x, y: (x, y, y, y)), "y": None},
+            "A batch is not clear",
         ),
         ({"x": PAIRS.repeat(), "y": None, "steps_per_epoch": 4}, "cannot be counted"),
         ({"x": PAIRS, "y": None}, "remembers every image.*batches with image, label"),
@@ -289,13 +288,6 @@ def test_what_fit_cannot_do_raises(given, words):
         model.fit(**{"x": IMAGES, "y": LABELS, "batch_size": 5, "verbose": 0, **given})
 
 
-def test_labels_and_weights_that_evaluate_cannot_take_raise():
-    model = DistillationModel(plain(), None, "none")
-    model.compile("sgd")
-    with pytest.raises(ValueError, match="no weights"):
-        model.evaluate(IMAGES, LABELS, sample_weight=np.ones(20), verbose=0)
-
-
 def test_losses_of_probabilities_raise():
     model = DistillationModel(plain(), None, "none")
     losses = keras.losses
@@ -306,7 +298,7 @@ def test_losses_of_probabilities_raise():
     ):
         with pytest.raises(ValueError, match="from_logits=True. Received"):
             model.compile("sgd", loss=loss)
-    for name in ("loss_weights", "weighted_metrics", "jit_compile"):
+    for name in ("loss_weights", "jit_compile"):
         with pytest.raises(TypeError, match=name):
             model.compile("sgd", **{name: []})
     expected = fit_options.task_loss("sparse_categorical_crossentropy")
