@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from nets import applications, registry, saving, wrap_check
+from nets import applications, model_files, registry, saving, wrap_check
 from nets import scaling as scaling_lib
 from nets.base import Net
 from nets.wrapped import WrappedNet, check_trainable
@@ -18,7 +18,7 @@ class Given:
 
     Attributes:
         role: "teacher" or "student", as the flags begin; "" if they have no beginning.
-        name: of `nets.build`; "keras.applications.NAME"; or a `.keras` file.
+        name: of `nets.build`; "keras.applications.NAME"; or a `.keras` or `.h5` file.
         file: of a Keras model, instead of a name.
         taps: "stage1=LAYER,stage2=LAYER", of models that are none of our nets.
         scaling: what a file's model expects, one of `scaling.SCALINGS`.
@@ -53,7 +53,7 @@ def of_file(path) -> dict:
 
 def is_file(name: str) -> bool:
     """Whether the name is that of a file."""
-    return name.endswith(saving.SUFFIX)
+    return model_files.is_file(name)
 
 
 def notes(**nets: Net | None) -> tuple[str, ...]:
@@ -69,13 +69,17 @@ def canonical_name(name: str) -> str:
     """The one spelling of a net's name; of a file, as it is.
 
     Raises:
-        ValueError: there is no such net.
+        ValueError: there is no such net, or it is a file or folder of another kind.
     """
     if is_file(name):
         return name
     if applications.is_application(name):
         return applications.canonical_name(name)
-    return registry.canonical_name(name)
+    try:
+        return registry.canonical_name(name)
+    except ValueError:
+        model_files.check_no_path(name)
+        raise
 
 
 def build(
@@ -142,8 +146,11 @@ def _load(given: Given, image_shape, dtype, scale) -> Net:
             f"Received: {given.file} with a {type(model).__name__}."
         )
     taps = _parsed_taps(given)
-    net = WrappedNet(model, taps, image_shape=image_shape, scaling=scaling, **scale)
-    wrap_check.checked(net)
+    try:
+        net = WrappedNet(model, taps, image_shape=image_shape, scaling=scaling, **scale)
+        wrap_check.checked(net)
+    except ValueError as error:
+        raise ValueError(f"{given.file}: {error}") from error
     if given.role == "student":
         check_trainable(net)
     return net

@@ -1,12 +1,11 @@
 """Nets as `.keras` files that say themselves how to rebuild the net."""
 
-import json
 import os
 import pathlib
-import zipfile
 
 import keras
 
+from nets import h5_files, model_files, own_classes
 from nets.base import Net
 from op_utils import files
 
@@ -47,47 +46,60 @@ def load(path: str | os.PathLike, dtype=None) -> Net:
     if not isinstance(net, Net):
         raise ValueError(
             "The file holds a Keras model without taps. Expected one of the nets of "
-            "nets.build, or a model wrapped by nets.wrap. "
+            "nets.build, or nets.wrap(nets.saving.load_model(FILE)). "
             f"Received: path={str(path)!r} with a {type(net).__name__}."
         )
     return net if dtype is None else rebuilt(net, dtype)
 
 
 def load_model(path: str | os.PathLike) -> keras.Model:
-    """Reads any Keras model, not compiled.
+    """Reads any Keras model, not compiled, from a `.keras` or an `.h5` file.
+
+    Classes and functions of the user's own are found by their names in what was
+    imported with `--imports`, registered with Keras or not.
 
     Raises:
-        ValueError: there is no such file, it is no whole `.keras` archive, or Keras
-            does not know a class that it names.
+        ValueError: there is no such file, it is of another kind or damaged, or it names
+            a class that is not known.
     """
-    path = _checked_archive(_checked_suffix(path))
+    path = model_files.checked(path)
+    config = model_files.config_of(path)
+    own = own_classes.known(config, path)
     try:
-        return keras.saving.load_model(path, compile=False)
+        with keras.saving.custom_object_scope(own):
+            if model_files.is_h5(path):
+                return h5_files.load(path, config)
+            return keras.saving.load_model(path, compile=False)
     except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
         raise ValueError(
-            "The archive does not hold a model that Keras can rebuild here. Expected "
-            "one whose classes are known: built in, of nets, or registered with "
-            "keras.saving.register_keras_serializable in a module that is imported. "
-            f"Received: path={str(path)!r} ({reason})"
+            "The file does not hold a model that Keras can rebuild here. Expected "
+            "one whose classes are built in, of nets, or give in get_config all that "
+            "their constructors take. "
+            f"Received: path={str(path)!r} ({_reason(error)})"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The line that matters: Keras puts whole configurations around it."""
+    text = str(error).strip()
+    inner = text.rpartition("Exception encountered:")[2].strip()
+    return (inner or text).split("\n")[0]
 
 
 def name_of(path: str | os.PathLike) -> str:
     """The name of the model in a file, without building it; of our nets the net's.
 
     Raises:
-        ValueError: there is no such file or it is no whole `.keras` archive.
+        ValueError: there is no such file or it is none of a whole model.
     """
-    path = _checked_archive(_checked_suffix(path))
-    with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read("config.json"))
-    return config["config"]["name"]
+    return model_files.config_of(model_files.checked(path))["config"]["name"]
 
 
 def rebuilt(net: Net, dtype) -> Net:
     """A copy of the net under another dtype policy."""
-    copy = type(net).from_config({**net.get_config(), "dtype": dtype})
+    config = {**net.get_config(), "dtype": dtype}
+    with keras.saving.custom_object_scope(own_classes.known(config, net.name)):
+        copy = type(net).from_config(config)
     copy.set_weights(net.get_weights())
     return copy
 
@@ -98,29 +110,5 @@ def _checked_suffix(path) -> pathlib.Path:
         raise ValueError(
             f"A net's file is a Keras archive. Expected a name ending in {SUFFIX}. "
             f"Received: path={str(path)!r}."
-        )
-    return path
-
-
-def _checked_archive(path: pathlib.Path) -> pathlib.Path:
-    received = f"Received: path={str(path)!r}."
-    if not path.is_file():
-        raise ValueError(f"There is no such file. Expected a .keras file. {received}")
-    if not zipfile.is_zipfile(path):
-        with path.open("rb") as file:
-            cut = file.read(4) == b"PK\x03\x04"  # the end of a zip is its directory
-        what = "is cut off (an incomplete copy?)" if cut else "is no .keras archive"
-        raise ValueError(
-            f"The file {what}. Expected a whole file written by nets.save. {received}"
-        )
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError) as error:
-        damaged = error
-    if damaged is not None:
-        raise ValueError(
-            f"The file is damaged ({damaged}). Expected a file as nets.save wrote it. "
-            f"{received}"
         )
     return path

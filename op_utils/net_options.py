@@ -8,6 +8,7 @@ from op_utils.option import COUNT, SEED, option
 # What Keras models expect of their images, see nets/scaling.py; "" is not said.
 SCALINGS = ("", "pixels", "unit", "normalised", "tf", "torch", "caffe")
 FRESH = ("", "none")  # of *_weights: there are none
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")  # of files; nets/model_files.py reads them
 FILES = ("teacher_checkpoint", "teacher_weights", "student", "student_weights")
 ONLY_WITH_TEACHER = (
     "teacher_epochs",
@@ -26,16 +27,16 @@ class NetOptions:
     teacher: str = option(
         "resnet20",
         "The teacher: a net that is trained first, keras.applications.NAME or "
-        "keras.applications.NAME/SIZE, or a trained model, a .keras file.",
+        "keras.applications.NAME/SIZE, or a trained model, a .keras or .h5 file.",
     )
     teacher_checkpoint: str = option(
-        "", "A trained teacher, a .keras file; the same as --teacher=FILE."
+        "", "A trained teacher, a .keras or .h5 file; the same as --teacher=FILE."
     )
     teacher_taps: str = option(
         "", "Of a Keras model: tap=LAYER,..., such as stage1=block2_out,stage2=out."
     )
     teacher_scaling: str = option(
-        "", "How the model of a .keras file wants pixels.", choices=SCALINGS
+        "", "How the model of a file wants pixels.", choices=SCALINGS
     )
     teacher_weights: str = option(
         "", "Of keras.applications: none, imagenet, or a file; none is trained first."
@@ -83,7 +84,9 @@ class NetOptions:
         value = getattr(self, name)
         if name.endswith("_weights"):
             return value not in (*FRESH, "imagenet")
-        return value.endswith(".keras") or (name == "teacher_checkpoint" and value)
+        return value.endswith(MODEL_SUFFIXES) or (
+            name == "teacher_checkpoint" and value
+        )
 
     @property
     def uses_teacher(self) -> bool:

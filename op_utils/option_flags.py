@@ -17,6 +17,7 @@ from op_utils.data_options import (
 )
 from op_utils.net_options import (
     FILES,
+    MODEL_SUFFIXES,
     ONLY_WITH_TEACHER,
     ONLY_WITH_TEACHER_FILE,
     TEACHER_MODEL,
@@ -78,7 +79,7 @@ def define(only: tuple[str, ...] | None = None) -> None:
 def read() -> Options:
     """The options that the parsed flags give."""
     values = {field.name: _value(field.name) for field in dataclasses.fields(Options)}
-    if values["teacher"].endswith(".keras") and not values["teacher_checkpoint"]:
+    if values["teacher"].endswith(MODEL_SUFFIXES) and not values["teacher_checkpoint"]:
         values |= {"teacher_checkpoint": values["teacher"], "teacher": ""}
     load_imports()
     return Options(**values)

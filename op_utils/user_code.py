@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from op_utils import provenance
+from op_utils import known_to_keras, provenance
 from op_utils.file_digest import file_digest
 
 
@@ -30,6 +30,7 @@ def load(names: Sequence[str]) -> None:
                 f"module that runs. Received: --imports={name} "
                 f"({type(error).__name__}{_line_of(error, name)}: {error})."
             ) from error
+        known_to_keras.add(pathlib.Path(name).stem if name.endswith(".py") else name)
 
 
 def digest(name: str) -> str:
