@@ -5,6 +5,7 @@ Importing the package registers all nets with Keras, so that
 """
 
 from nets.base import Net
+from nets.model_check import two_classes
 from nets.profile import count_parameters, multiply_accumulates
 from nets.registry import build, canonical_name, names, register
 from nets.saving import load, save
@@ -24,5 +25,6 @@ __all__ = [
     "register",
     "save",
     "seen_by",
+    "two_classes",
     "wrap",
 ]

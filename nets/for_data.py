@@ -1,6 +1,6 @@
 """A net where it meets data: built for them, or checked against them."""
 
-from nets import class_names, given
+from nets import class_names, given, model_check
 from nets.base import Net
 
 
@@ -56,5 +56,6 @@ def check_fits(net: Net, dataset, origin: str) -> None:
             f"the net in {origin} does not fit the data set. Expected a net for images "
             f"of {expected[0]} and {expected[1]} classes. Received: one for "
             f"{received[0]} and {received[1]} classes."
+            f"{model_check.head_hint(getattr(net, 'model', net), expected[1])}"
         )
     class_names.check_same(net.class_names, dataset.class_names, origin)

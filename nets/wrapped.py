@@ -7,7 +7,7 @@ import numpy as np
 from absl import logging
 from keras import ops
 
-from nets import before_activation, found_taps, model_state, wrap_check
+from nets import before_activation, found_taps, model_check, model_state, wrap_check
 from nets import scaling as scaling_lib
 from nets.base import Net, check_float
 from nets.taps import Output, TapSpec
@@ -295,13 +295,6 @@ def _shapes(model, image_shape) -> tuple[tuple, int]:
     output = getattr(model, "output_shape", None)
     if output is None and shape is not None:
         with model_state.kept(model):
-            output = model(np.zeros((1, *shape[1:]), np.float32))
-        output = tuple(getattr(output, "shape", ()))
-    is_image = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:]
-    if not is_image or not isinstance(output, tuple) or len(output) != 2:
-        raise ValueError(
-            "The model is not one that classifies images. Expected an input (None, H, "
-            "W, C), or image_shape=(H, W, C) for one of any size, and an output (None, "
-            f"num_classes). Received: model {model.name!r} from {shape} to {output}."
-        )
+            output = model_check.output_shape(model, shape)
+    model_check.check(model, shape, output)
     return tuple(shape[1:]), output[-1]

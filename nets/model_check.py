@@ -1,0 +1,201 @@
+"""Whether a Keras model classifies images; if not, what it is and what to add."""
+
+import keras
+import numpy as np
+
+_POOLING = (
+    keras.layers.Flatten,
+    keras.layers.GlobalAveragePooling1D,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.GlobalMaxPooling2D,
+)
+
+
+def check(model: keras.Model, shape, output) -> None:
+    """Raises ValueError unless the model makes one vector of classes of one image.
+
+    Args:
+        model: any Keras model.
+        shape: (None, H, W, C) of its input; of another model something else.
+        output: (None, num_classes), or something else.
+    """
+    if _is_several(shape):
+        raise ValueError(
+            f"The model {model.name!r} has several inputs. Expected one image: a model "
+            "of the part that classifies it, keras.Model(image, logits). Received: "
+            f"{_named(model, 'input', shape)}."
+        )
+    if _is_several(output):
+        raise ValueError(
+            f"The model {model.name!r} has several outputs. Expected one, such as "
+            "keras.Model(model.input, model.outputs[0]). Received: "
+            f"{_named(model, 'output', output)}."
+        )
+    if isinstance(output, tuple) and len(output) in (3, 4):
+        pooling = f"GlobalAveragePooling{len(output) - 2}D"
+        raise ValueError(
+            f"The model {model.name!r} is a backbone without a head. Expected one with "
+            "a head, trained for the classes: keras.Model(model.input, keras.layers."
+            f"Dense(num_classes)(keras.layers.{pooling}()(model.output))). "
+            f"Received: outputs {output}."
+        )
+    is_image = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:]
+    if not is_image or not isinstance(output, tuple) or len(output) != 2:
+        raise ValueError(
+            "The model is not one that classifies images. Expected an input (None, H, "
+            "W, C), or image_shape=(H, W, C) for one of any size, and an output (None, "
+            f"num_classes). Received: model {model.name!r} from {shape} to {output}."
+        )
+    _check_units(model, output[-1])
+
+
+def _check_units(model, units: int) -> None:
+    """Raises ValueError for one unit, or several sigmoid units."""
+    end = last_operation(model)
+    layer = "" if end is None else f", layer {end.name!r}"
+    if units == 1:
+        kind = "sigmoid unit" if _is_sigmoid(end) else "unit"
+        raise ValueError(
+            f"The model {model.name!r} ends in one {kind}{layer}. Expected two "
+            "classes: nets.two_classes(model), whose logits are 0 and the unit's "
+            "(kernel [0, w], bias [0, b], softmax). Of a file: nets.two_classes("
+            "nets.saving.load_model(FILE)).save('two_classes.keras')."
+        )
+    if _is_sigmoid(end):
+        raise ValueError(
+            f"The model {model.name!r} ends in {units} sigmoid units{layer}, so that "
+            "its classes do not exclude each other (multi-label). Expected a softmax, "
+            f"or logits, of classes of which each image has one. Received: {units} "
+            "sigmoids."
+        )
+
+
+def output_shape(model: keras.Model, shape):
+    """What a model makes of one image of zeros, as `keras.Model.output_shape` says it.
+
+    Args:
+        model: one that does not say so itself.
+        shape: (None, H, W, C).
+
+    Raises:
+        ValueError: it cannot be called with an array of images.
+    """
+    try:
+        output = model(np.zeros((1, *shape[1:]), np.float32))
+    except Exception as error:  # The user's code may raise anything.
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"The model {model.name!r} cannot be called with images. Expected one "
+            f"input, an array {(None, *shape[1:])} and no dict: of another model a "
+            "keras.Model around it that calls it as it wants. Received: "
+            f"{type(error).__name__} ({reason})."
+        ) from error
+    return keras.tree.map_structure(lambda x: (None, *x.shape[1:]), output)
+
+
+def last_operation(model):
+    """The layer or operation that makes the output, inside inner models, too; or None.
+
+    Of subclassed models it is not known.
+    """
+    outputs = getattr(model, "outputs", None)
+    if not outputs or not hasattr(outputs[0], "_keras_history"):
+        return None
+    operation = outputs[0]._keras_history[0]
+    is_model = isinstance(operation, keras.Model)
+    return last_operation(operation) or operation if is_model else operation
+
+
+def head_hint(model, num_classes: int) -> str:
+    """What to add to a model that ends in its features; empty for others."""
+    if not isinstance(last_operation(model), _POOLING):
+        return ""
+    return (
+        f" It ends in {type(last_operation(model)).__name__}, as a backbone without a "
+        "head does; one is added by keras.Model(model.input, keras.layers.Dense("
+        f"{num_classes})(model.output)), and has to be trained."
+    )
+
+
+def two_classes(model: keras.Model) -> keras.Model:
+    """A model of one unit, for a yes or no, as one of two classes.
+
+    The unit's logit z becomes the logits (0, z): the softmax of these gives 1 - p and p
+    of the sigmoid's p. Kernel and bias are [0, w] and [0, b]; all else is shared.
+
+    Args:
+        model: Functional or Sequential, with a last `Dense(1)` with a sigmoid, behind
+            it or in it, or with none (then the output is z itself).
+
+    Returns:
+        The model with an output [B, 2] of probabilities: of the class 0 and of 1.
+
+    Raises:
+        ValueError: the model has no such end.
+    """
+    end = last_operation(model)
+    tensor = model.outputs[0] if end is not None else None
+    if _is_sigmoid(end) and not isinstance(end, keras.layers.Dense):
+        tensor = _inputs_of(tensor)[0]
+        end = tensor._keras_history[0]
+    is_linear = getattr(end, "activation", None) is keras.activations.linear
+    is_unit = isinstance(end, keras.layers.Dense) and end.units == 1
+    if not is_unit or tensor._keras_history[0] is not end:
+        raise ValueError(
+            "The model does not end in one unit. Expected a Functional or Sequential "
+            "model with a last Dense(1), its sigmoid in it or behind it. Received: "
+            f"model {model.name!r} with "
+            f"{'an unknown end' if end is None else f'{end.name!r} at its end'}."
+        )
+    if not (is_linear or _is_sigmoid(end)):
+        raise ValueError(
+            "The unit is neither a sigmoid nor a logit. Expected the one or the other. "
+            f"Received: layer {end.name!r} with {end.activation}."
+        )
+    both = keras.layers.Dense(
+        2,
+        activation="softmax",
+        use_bias=end.use_bias,
+        dtype=end.dtype_policy,
+        name=end.name,
+    )
+    output = both(_inputs_of(tensor)[0])
+    both.set_weights(
+        [keras.ops.concatenate([0.0 * w, w], axis=-1) for w in end.weights]
+    )
+    return keras.Model(model.inputs[0], output, name=model.name)
+
+
+def _inputs_of(tensor) -> list:
+    operation, node, _ = tensor._keras_history
+    return operation._inbound_nodes[node].input_tensors
+
+
+def _is_sigmoid(operation) -> bool:
+    is_operation = type(operation).__name__ == "Sigmoid"  # of keras.ops
+    activation = getattr(operation, "activation", None)
+    return is_operation or activation is keras.activations.sigmoid
+
+
+def _is_several(shape) -> bool:
+    """Whether it is a list or dict of shapes."""
+    return isinstance(shape, list | dict) or (
+        isinstance(shape, tuple) and any(isinstance(part, tuple) for part in shape)
+    )
+
+
+def _named(model, end: str, shapes) -> str:
+    """What users call the inputs, or the outputs, of a model, with their shapes."""
+    structure = getattr(model, end, None)
+    tensors = getattr(model, f"{end}s", None)
+    if isinstance(structure, dict):
+        names, shapes = list(structure), [x.shape for x in structure.values()]
+    elif tensors:
+        names = [tensor._keras_history[0].name for tensor in tensors]
+        shapes = [tensor.shape for tensor in tensors]
+    elif isinstance(shapes, dict):
+        names, shapes = list(shapes), list(shapes.values())
+    else:
+        names = list(range(len(shapes)))
+    pairs = zip(names, shapes, strict=True)
+    return ", ".join(f"{name!r} {tuple(shape)}" for name, shape in pairs)
