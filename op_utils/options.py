@@ -327,7 +327,7 @@ class Options(NetOptions, DataOptions, CacheOptions):
             self.without_teacher(),
             student=self.teacher,
             student_taps=self.teacher_taps,
-            student_scaling="",
+            student_scaling=self.teacher_scaling,
             student_weights="",
             continue_from="",
             epochs=self.teacher_epochs,

@@ -351,6 +351,7 @@ def test_the_teachers_training():
     shared -= OF_TRAINED_TEACHERS | {"data_seed", "teacher_data_seed"}
     assert teacher.data_seed == OTHERS["teacher_data_seed"]
     assert teacher.student_taps == OTHERS["teacher_taps"]
+    assert teacher.student_scaling == OTHERS["teacher_scaling"] != ""
     for name in shared:
         assert getattr(teacher, name) == OTHERS[name], name
 
