@@ -40,8 +40,9 @@ def check_none(path: pathlib.Path, expected: str) -> None:
     names = members(path)
     if names:
         more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        count = f"{len(names)} files" if len(names) > 1 else "one file"
         raise ValueError(
-            f"The file is an archive of {len(names)} files. Expected {expected}, "
+            f"The file is an archive of {count}. Expected {expected}, "
             f"unpacked from it: {', '.join(names[:_SHOWN])}{more}. "
             f"Received: path={str(path)!r}."
         )

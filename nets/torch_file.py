@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from nets import archives
 from nets.pickle_reader import Function, Ignored, PickleReader
 
 # The first of the five pickles of a file from before PyTorch 1.6.
@@ -189,6 +190,7 @@ def read(path: str | os.PathLike):
         OSError: it cannot be read.
     """
     content = pathlib.Path(path).read_bytes()
+    archives.check_none(pathlib.Path(path), "one checkpoint")
     read_format = _read_zip if content.startswith(b"PK\x03\x04") else _read_legacy
     try:
         return read_format(content)

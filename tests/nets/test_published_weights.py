@@ -1,6 +1,8 @@
 """Published checkpoints give the published outputs; others are refused."""
 
 import json
+import pathlib
+import re
 import types
 
 import numpy as np
@@ -65,6 +67,26 @@ def test_keys_and_shapes_are_the_published_ones(name):
     ours = {key: published.published_shape(v) for key, v in variables.items()}
     theirs = {key: tuple(shape) for key, shape in KEYS[name].items()}
     assert ours == {k: v for k, v in theirs.items() if "num_batches" not in k}
+
+
+def test_the_docs_name_every_net_that_can_be_imported():
+    page = pathlib.Path(nets.__file__).parent.parent / "docs/published_teachers.md"
+    table = page.read_text().partition("| `--net=` |")[2].partition("\n\n")[0]
+    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+    named = [name for cell in cells for name in re.findall("`([^`]+)`", cell)]
+    assert sorted(named) == sorted(published_weights.names())
+    assert set(KEYS) <= set(named) | {"wrn_16_8"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", nets.names())
+def test_the_list_is_that_of_the_known_layouts(name):
+    net = nets.build(name, 10, (32, 32, 3))
+    if name in published_weights.names():
+        assert len(published_keys.of_state_dict(net)) == len(net.variables)
+    else:
+        with pytest.raises(ValueError, match="not known how PyTorch files"):
+            published_keys.of_state_dict(net)
 
 
 def made_up_logits(name) -> np.ndarray:

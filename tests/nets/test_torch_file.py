@@ -6,6 +6,7 @@ tests/data/import/tensors_*.pt were written by PyTorch 2.13, in both formats.
 import os
 import pathlib
 import pickle
+import tarfile
 import tracemalloc
 import types
 import zipfile
@@ -322,7 +323,9 @@ def test_other_files(tmp_path):
     foreign = tmp_path / "foreign.pth"
     with zipfile.ZipFile(foreign, "w") as archive:
         archive.writestr("model.json", "{}")
-    for path in (text, number, big, short, foreign):
+    with pytest.raises(ValueError, match="archive of one file.*model.json.*foreign"):
+        torch_file.read(foreign)
+    for path in (text, number, big, short):
         with pytest.raises(ValueError, match=f"damaged or not of.*{path.name}") as info:
             torch_file.read(path)
         assert not isinstance(info.value, torch_file.RefusedGlobal)
@@ -355,3 +358,23 @@ def test_a_compressed_file_is_not_unpacked(tmp_path):
         archive.writestr("archive/data.pkl", b"]." + bytes(1000))
     with pytest.raises(ValueError, match="it is compressed"):
         torch_file.read(path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_of_several_checkpoints_names_them(kind, tmp_path):
+    names = ["resnet56_vanilla/ckpt_epoch_240.pth", "vgg13_vanilla/ckpt_epoch_240.pth"]
+    path = tmp_path / f"cifar_teachers.{kind}"
+    (tmp_path / "one").write_bytes(b"weights")
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.write(tmp_path / "one", name)
+    else:
+        with tarfile.open(path, "w") as archive:
+            for name in names:
+                archive.add(tmp_path / "one", name)
+    with pytest.raises(ValueError) as info:
+        torch_file.read(path)
+    text = str(info.value)
+    assert "archive of 2 files" in text and "Expected one checkpoint" in text
+    assert ", ".join(names) in text and str(path) in text
