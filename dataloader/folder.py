@@ -13,7 +13,7 @@ from dataloader.encoded import ImageFiles
 from dataloader.pixels import count_statistics
 
 KEPT = ".image_check.npz"  # in PATH: what checking every file found
-_FORMAT = 1  # of that file
+_FORMAT = 2  # of that file
 _SHOWN = 3  # names in a message
 
 
@@ -141,6 +141,16 @@ def _checked(root, files, classes, skip_bad_images):
         notes.append(
             f"ignored, because not .png, .jpg or .jpeg in a class folder: "
             f"{_first(others)}"
+        )
+    turned = [
+        _text(name)
+        for part in parts.values()
+        for name in part.names[part.facts["orientation"] > 1]
+    ]
+    if turned:
+        notes.append(
+            "pictures with an EXIF orientation, which are taken as stored, not turned: "
+            f"{len(turned)} ({_first(turned)}); turn the files to change that"
         )
     return parts, tuple(notes)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from dataloader import decoding
+from dataloader import decoding, exif
 from dataloader.pixels import count_values
 from dataloader.threads import in_threads
 
@@ -21,6 +21,7 @@ FACTS = np.dtype(
         ("problem", "S32"),  # empty: the image is good
         ("size", np.int32, 2),  # height, width
         ("is_grey", np.bool_),  # of one channel, transparency apart
+        ("orientation", np.uint8),  # of EXIF: 1 is upright
         ("sha256", np.uint8, 32),  # of the file
     ]
 )
@@ -73,6 +74,7 @@ def _check_file(path, fact, counts):
     except tf.errors.OpError:
         return b"damaged"
     fact["size"] = image.shape[:2]
+    fact["orientation"] = exif.orientation(encoded)
     fact["sha256"] = np.frombuffer(hashlib.sha256(encoded).digest(), np.uint8)
     counts += count_values(image[np.newaxis])
     return b""
