@@ -29,9 +29,9 @@ def load(path: str) -> Dataset:
     Args:
         path: of a .npz file with `train_images` and `test_images`, uint8
             [N, H, W, C] of one size, and `train_labels` and `test_labels`, integers
-            [N] from 0. Optional: `crops` and `flips`, booleans that say whether
-            random crops and mirroring keep the labels true (both yes if absent), and
-            `class_names`, a text for each class.
+            or whole numbers [N] or [N, 1] from 0. Optional: `crops` and `flips`,
+            booleans that say whether random crops and mirroring keep the labels true
+            (both yes if absent), and `class_names`, a text for each class.
 
     Raises:
         ValueError: the file cannot be read, or an array is missing or wrong.
@@ -103,8 +103,13 @@ def _split(name: str, arrays: dict, path: str) -> Split:
             f"{name}_images of npz:{path} are no images. Expected uint8 [N, H, W, C]. "
             f"Received: {images.dtype} {list(images.shape)}."
         )
-    is_integer = np.issubdtype(labels.dtype, np.integer)
-    fits = is_integer and labels.shape == images.shape[:1]
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    # Of floats, as they come out of a table, whole numbers are classes.
+    is_whole = labels.dtype.kind in "iu" or (
+        labels.dtype.kind == "f" and np.array_equal(labels, np.round(labels))
+    )
+    fits = is_whole and labels.shape == images.shape[:1]
     if not fits or labels.min() < 0 or labels.max() >= 2**31 - 1:
         raise ValueError(
             f"{name}_labels of npz:{path} do not fit the images. Expected "

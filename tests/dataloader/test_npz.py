@@ -31,6 +31,21 @@ def test_arrays_arrive_unchanged(tmp_path):
     assert dataset.crops and dataset.flips
 
 
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_labels_may_be_whole_numbers_or_a_column(tmp_path, shape, dtype):
+    labels = {
+        name: arrays()[name].astype(dtype).reshape(shape)
+        for name in ("train_labels", "test_labels")
+    }
+    found, expected = load(tmp_path, **labels), load(tmp_path)
+    for split in ("train", "test"):
+        labels = getattr(found, split).labels
+        np.testing.assert_array_equal(labels, getattr(expected, split).labels)
+        assert labels.dtype == np.int32
+    assert found.num_classes == 3 and found.digest == expected.digest
+
+
 def test_class_names_are_optional(tmp_path):
     assert load(tmp_path).class_names is None
     assert load(tmp_path, class_names=["b", "a", "c d"]).class_names == (
@@ -49,7 +64,11 @@ def test_augmentation_can_be_forbidden(tmp_path):
         ({"train_images": np.zeros((12, 6, 5, 3))}, "float64"),
         ({"train_images": np.zeros((12, 6, 5), np.uint8)}, r"\[12, 6, 5\]"),
         ({"train_labels": np.zeros(11, int)}, "12 integers"),
-        ({"train_labels": np.zeros(12)}, "float64"),
+        ({"train_labels": np.arange(12) / 2}, "12 integers from 0. Received: float64"),
+        ({"train_labels": np.full(12, np.nan)}, "float64"),
+        ({"train_labels": np.full(12, np.inf)}, "float64"),
+        ({"train_labels": np.eye(3)[np.arange(12) % 3]}, r"float64 \[12, 3\]"),
+        ({"train_labels": np.arange(12) % 3 == 0}, "bool"),
         ({"test_labels": np.array([-1, 0, 1, 2])}, "the least -1"),
         ({"test_labels": np.array([0, 1, 2, 3])}, "labels up to 2"),
         ({"train_labels": np.full(12, 2**32 + 1)}, "12 integers"),
