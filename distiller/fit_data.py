@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from distiller import base, fit_weights
+from distiller import base, fit_values, fit_weights
 from op_utils import image_weights
 
 
@@ -69,7 +69,8 @@ def as_batch(data) -> dict[str, tf.Tensor]:
 
     Args:
         data: (image, label), (image, label, weight), or a dict with these, the weight
-            as `sample_weight`; labels and weights are [B] or [B, 1].
+            as `sample_weight`; labels and weights are [B] or [B, 1], labels integers or
+            whole numbers.
 
     Raises:
         ValueError: it is something else.
@@ -85,6 +86,7 @@ def as_batch(data) -> dict[str, tf.Tensor]:
     image, label = data["image"], data["label"]
     if label.shape.rank == 2 and label.shape[1] == 1:
         label = label[:, 0]
+    label = fit_values.as_classes(label)
     if label.shape.rank != 1 or not label.dtype.is_integer:
         raise ValueError(
             "The labels are no classes. Expected integers [N], such as those of "
@@ -169,7 +171,7 @@ def _read_labels(batches) -> np.ndarray:
             f" Received: {batches}."
         )
     labels, index = [], []
-    for batch in batches:
+    for batch in fit_values.checked(batches):
         labels.append(batch["label"].numpy())
         index.append(batch["index"].numpy() if "index" in batch else [])
     labels, index = np.concatenate(labels), np.concatenate(index).astype(int)

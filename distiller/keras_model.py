@@ -11,6 +11,7 @@ from distiller import (
     fit_data,
     fit_means,
     fit_options,
+    fit_values,
     fit_variables,
     fit_weights,
     specs,
@@ -24,7 +25,9 @@ from op_utils import step as step_lib
 from op_utils.keras_optimizer import KerasOptimizer
 
 
-class DistillationModel(DeployedFiles, KerasSteps, keras.Model):
+class DistillationModel(
+    fit_values.CheckedPixels, DeployedFiles, KerasSteps, keras.Model
+):
     """A student that `fit` trains with a method, phase by phase.
 
         model = DistillationModel(student, teacher, "VID+Soft_logits")
@@ -209,6 +212,7 @@ class DistillationModel(DeployedFiles, KerasSteps, keras.Model):
         fit_options.check_fit(kwargs)
         kwargs.pop("initial_epoch", None)  # 0
         x, y, weight, batch_size = fit_arrays.read(x, y, sample_weight, batch_size)
+        self.check_pixels(x)
         if validation_split:
             x, y, weight, kwargs["validation_data"] = fit_arrays.split(
                 x, y, weight, validation_split, kwargs.get("validation_data")
