@@ -1,5 +1,6 @@
 """Files that hold a Keras model: which are read, and what the others have to become."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -55,12 +56,25 @@ def checked(path: str | os.PathLike) -> pathlib.Path:
 
 
 def config_of(path: pathlib.Path) -> dict:
-    """The model's configuration, {"class_name", "config", ...}, of a `checked` file."""
+    """The model's configuration, {"class_name", "config", ...}, of a `checked` file.
+
+    Raises:
+        ValueError: it is none.
+    """
     if is_h5(path):
         with h5py.File(path) as file:
-            return json.loads(file.attrs["model_config"])
-    with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read("config.json"))
+            text = file.attrs["model_config"]
+    else:
+        with zipfile.ZipFile(path) as archive:
+            text = archive.read("config.json")
+    with contextlib.suppress(ValueError):
+        config = json.loads(text)
+        if isinstance(config, dict):
+            return config
+    raise ValueError(
+        "The file's description of the model is damaged. Expected a file that Keras "
+        f"wrote. Received: path={str(path)!r}."
+    )
 
 
 def _of_folder(path: pathlib.Path) -> str:

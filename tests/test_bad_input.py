@@ -126,6 +126,32 @@ def test_teacher_that_does_not_say_how_it_wants_pixels(tmp_path):
     assert_one_clear_line(finished, "how its model wants pixels", "--teacher_scaling")
 
 
+def save_model(path, units, activation):
+    layers = keras.layers.Flatten(), keras.layers.Dense(units, activation, name="out")
+    model = keras.Sequential([keras.Input((8, 8, 1)), *layers], name="mine")
+    if path.suffix:
+        model.save(path)
+    else:
+        model.export(path, verbose=False)
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "words"),
+    [
+        (TRAIN, "--teacher=one.h5 --teacher_scaling=unit", "nets.two_classes(model)"),
+        ("test.py", "--checkpoint=one.h5 --scaling=unit", "layer 'out'"),
+        (TRAIN, "--student=exported", "SavedModel"),
+        (TRAIN, "--teacher_checkpoint=exported", "model.save('model.keras')"),
+    ],
+)
+def test_models_that_have_to_be_converted(script, flags, words, tmp_path):
+    file = flags.split()[0].partition("=")[2]
+    save_model(tmp_path / file, 1, "sigmoid")
+    finished = commands.run(script, *flags.split(), cwd=tmp_path)
+    assert_one_clear_line(finished, file, words)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_foreign_folder_is_left_alone(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("precious")

@@ -110,6 +110,51 @@ def test_a_method_of_maps_and_a_subclassed_teacher(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+UNREGISTERED = """
+import keras
+
+class Block(keras.layers.Layer):
+    def __init__(self, width=4, **kwargs):
+        super().__init__(**kwargs)
+        self.width, self.dense = width, keras.layers.Dense(width)
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, x):
+        return keras.ops.tanh(self.dense(x))
+
+    def get_config(self):
+        return {**super().get_config(), "width": self.width}
+"""
+
+
+@pytest.mark.slow
+def test_an_h5_teacher_and_a_class_that_is_not_registered(tmp_path):
+    """Trained, found finished again, and evaluated, with the class's file each time."""
+    (tmp_path / "my_blocks.py").write_text(UNREGISTERED)
+    names = {}
+    exec(UNREGISTERED, names)
+    for file, end in (("big.h5", []), ("little.keras", [names["Block"]()])):
+        layers = [keras.layers.Flatten(), *end, keras.layers.Dense(10)]
+        keras.Sequential([keras.Input((8, 8, 1)), *layers]).save(tmp_path / file)
+    flags = ("--teacher=big.h5", "--teacher_scaling=unit", "--student=little.keras")
+    flags += ("--student_scaling=unit", "--epochs=1", "--data_fraction=0.1")
+    finished = commands.run(TRAIN, *flags, cwd=tmp_path)
+    assert_one_clear_line(finished, "Block", "--imports", "little.keras")
+    imports = "--imports=my_blocks.py"
+    for words in ("saved runs/digits-little-Soft_logits-", "nothing to train"):
+        finished = commands.run(TRAIN, *flags, imports, cwd=tmp_path)
+        assert finished.code == 0 and words in finished.out, finished.err
+    (student,) = tmp_path.glob("runs/*/student.keras")
+    finished = commands.run("test.py", f"--checkpoint={student}", cwd=tmp_path)
+    assert_one_clear_line(finished, "Block", "--imports")
+    finished = commands.run("test.py", f"--checkpoint={student}", imports, cwd=tmp_path)
+    result = json.loads((student.parent / "result.json").read_text())
+    figures = json.loads(student.with_suffix(".json").read_text())
+    assert figures["top1"] == result["student"]["top1"]
+
+
 @pytest.mark.parametrize("flags", ["taps", "name"])
 def test_names_that_do_not_exist(folder, flags):
     """The same errors as ValueErrors, which the scripts print in one line."""

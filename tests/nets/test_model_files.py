@@ -5,6 +5,7 @@ import shutil
 import tarfile
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -162,3 +163,29 @@ def test_a_keras_file_of_keras_2(tmp_path):
             new.writestr(name, part)
     text = line_of(saving.load_model, tmp_path / "b.keras")
     assert "Keras 2.15.0" in text and ".save('model.h5')" in text
+
+
+def test_damaged_files_are_named(tmp_path):
+    content = KERAS_2.read_bytes()
+    (tmp_path / "cut.h5").write_bytes(content[: len(content) // 2])
+    assert "damaged" in line_of(saving.load_model, tmp_path / "cut.h5")
+    shutil.copy(KERAS_2, tmp_path / "config.h5")
+    with h5py.File(tmp_path / "config.h5", "r+") as file:
+        file.attrs["model_config"] = "{"
+    assert "damaged" in line_of(saving.load_model, tmp_path / "config.h5")
+    shutil.copy(KERAS_2, tmp_path / "weights.h5")
+    with h5py.File(tmp_path / "weights.h5", "r+") as file:
+        del file["model_weights/out"]
+    line_of(saving.load_model, tmp_path / "weights.h5")
+
+
+def test_weights_in_another_order_than_the_layers_are_not_guessed(tmp_path):
+    """Two layers of one shape would take each other's weights without a word."""
+    layers = [keras.layers.Dense(8, name=name) for name in ("first", "second")]
+    built = keras.Sequential([keras.Input((8,)), *layers])
+    built.save(tmp_path / "a.h5")
+    assert saving.load_model(tmp_path / "a.h5").layers[0].name == "first"
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file["model_weights"].attrs["layer_names"] = [b"second", b"first"]
+    text = line_of(saving.load_model, tmp_path / "a.h5")
+    assert "in another order" in text and "second, ... for first" in text
