@@ -6,6 +6,7 @@ Importing the package registers all nets with Keras, so that
 
 from nets.base import Net
 from nets.model_check import two_classes
+from nets.narrowed import narrow
 from nets.profile import count_parameters, multiply_accumulates
 from nets.registry import build, canonical_name, names, register
 from nets.saving import load, save
@@ -22,6 +23,7 @@ __all__ = [
     "load",
     "multiply_accumulates",
     "names",
+    "narrow",
     "register",
     "save",
     "seen_by",
