@@ -15,6 +15,7 @@ from absl import flags
 import dataloader
 import distiller
 import nets
+from comparison import catalogue
 from dataloader import eval_batches
 from nets import for_data, given, profile, saving
 from nets.wrapped import is_converted
@@ -32,6 +33,7 @@ from op_utils.trainer import Trainer
 
 option_flags.define()
 flags.DEFINE_bool("list", False, "Show methods with hyperparameters, nets, data sets.")
+flags.DEFINE_bool("list_nets", False, "Show the nets' sizes for the data's images.")
 flags.DEFINE_bool("dry_run", False, "Tell what would run and how long; write nothing.")
 
 
@@ -40,7 +42,7 @@ def canonical(settings: Options) -> Options:
     method = distiller.resolve(settings.distiller, settings.hparam)
     settings.check_labels_of(method)
     settings.check_loss_of(method)
-    student = given.canonical_name(settings.student)
+    student = given.canonical_name(catalogue.student(settings.student, settings))
     names = {"distiller": method.name, "hparam": method.settings, "student": student}
     if settings.task_weight is None:
         names["task_weight"] = method.task_weight
@@ -93,9 +95,8 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
     phases = method.phases()
     plan = cache_plan.plan(settings, data, method, student, teacher)
     if role == "student":
-        notes = given.notes(teacher=teacher, student=student)
-        notes = (*data.dataset.notes, *notes, *plan.notes)
-        option_flags.print_notes(settings, phases, data.augmentation, notes)
+        told = data.dataset.notes + given.notes(teacher=teacher, student=student)
+        option_flags.print_notes(settings, phases, data.augmentation, told + plan.notes)
     earlier = normalisation.of_earlier_versions(settings, is_converted(teacher))
     settings = settings.without_unused(phases, data.augmentation, plan.is_used)
     recipe = settings.recipe(data.steps_per_epoch, student, phases, data.train.labels)
@@ -138,11 +139,10 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
 def main() -> None:
     """Runs what the flags say."""
     if flags.FLAGS.list:
-        option_flags.load_imports()
-        print("\n\n".join(str(method) for method in distiller.describe()))
-        print("\nnets:", ", ".join((*nets.names(), *given.OTHERS)))
-        return print("\ndata sets:", ", ".join(dataloader.names()))
+        return catalogue.show()
     settings = inherited(option_flags.read(), option_flags.given())
+    if flags.FLAGS.list_nets:
+        return catalogue.show_nets(settings)
     train(canonical(settings), dry_run=flags.FLAGS.dry_run and DryRun(saving.load))
 
 

@@ -5,7 +5,7 @@ import sys
 
 from absl import flags
 
-from comparison import block_seeds, grid, search
+from comparison import block_seeds, catalogue, grid, search
 from nets import given
 from op_utils import option_flags
 from op_utils.file_digest import file_digest
@@ -60,11 +60,12 @@ def define() -> None:
 
 def read(settings) -> grid.Grid:
     """The grid that the flags name; ValueError if they do not fit together."""
-    if flags.FLAGS.list:
-        raise ValueError(
-            "--list is not the benchmark's. Expected train_w_distill.py --list. "
-            "Received: --list."
-        )
+    for name in ("list", "list_nets"):
+        if flags.FLAGS[name].value:
+            raise ValueError(
+                f"--{name} is not the benchmark's. Expected train_w_distill.py "
+                f"--{name}. Received: --{name}."
+            )
     _check_modes()
     names = option_flags.given()
     for name, instead in _TAKEN.items():
@@ -78,6 +79,7 @@ def read(settings) -> grid.Grid:
             print(f"note: --{name} has no effect with --{instead}")
     teacher = settings.teacher_checkpoint or settings.teacher
     pairs = grid.read_pairs(flags.FLAGS.pairs) or ((teacher, settings.student),)
+    pairs = tuple((t, catalogue.student(s, settings)) for t, s in pairs)
     seeds = [option_flags.parse("seed", x) for x in flags.FLAGS.seeds]
     fractions = [option_flags.parse("data_fraction", x) for x in flags.FLAGS.fractions]
     found = grid.Grid(

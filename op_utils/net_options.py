@@ -62,7 +62,10 @@ class NetOptions:
         choices=("data", "teacher"),
     )
     student: str = option(
-        "resnet8", "The student: as --teacher; a .keras file's weights are its start."
+        "resnet8",
+        "The student: as --teacher; a .keras file's weights are its start. auto-SIZE, "
+        "such as auto-1MB, takes of the nets whose files are at most so large the one "
+        "with the most multiply-accumulates, see --list_nets.",
     )
     student_taps: str = option("", "As --teacher_taps.")
     student_scaling: str = option("", "As --teacher_scaling.", choices=SCALINGS)
