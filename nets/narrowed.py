@@ -178,7 +178,7 @@ def _rule(call: Call):
         plain = plain and not isinstance(call.op, keras.layers.Lambda)
         if plain and all(axes.is_fixed for axes in call.tensors):
             return lambda call: [of_shape(shape) for shape in call.shapes]
-        raise widths.Clash("how it depends on others is not known")
+        raise widths.Clash("of its kind nothing is known")
     raise ValueError(
         "The model has a layer that is not built into Keras, of whose width nothing is "
         f"known. Expected built-in layers alone. Received: {_called(call.op)}."

@@ -24,7 +24,7 @@ def _statistics(call: Call) -> Axes:
     return call.first
 
 
-def _same_channels(call: Call) -> Axes:
+def same_channels(call: Call) -> Axes:
     """Height and width as they come out, the channels as they went in."""
     (shape,), axes = call.shapes, call.first
     channels = axes.sizes[_channel_axis(call.op, len(axes.sizes))]
@@ -148,7 +148,7 @@ def _named(names, rule) -> dict:
 LAYERS = {
     **_named(_SAME, width_axes.same),
     **_named(_READS, _normalise),
-    **_named(_PLACES, _same_channels),
+    **_named(_PLACES, same_channels),
     **_named(_CONVS, _conv),
     **_named(_MERGES, width_axes.merged),
     layers.Concatenate: width_axes.concatenated,

@@ -12,10 +12,12 @@ from nets.width_axes import (
     axes_in,
     concatenated,
     merged,
+    of_shape,
     permuted,
     reshape,
     same,
 )
+from nets.width_rules import same_channels
 
 
 def _reduced(call: Call) -> Axes:
@@ -42,6 +44,15 @@ def _of_ones(call: Call) -> Axes:
     rest = [size for size in call.first.sizes if size is None or size.number != 1]
     (shape,) = call.shapes
     return Axes(tuple(widths.fixed(1) if n == 1 else rest.pop(0) for n in shape))
+
+
+def _padded(call: Call) -> Axes:
+    sizes, (shape,) = call.first.sizes, call.shapes
+    for size, number in zip(sizes, shape, strict=True):
+        if size is not None and size.number != number and not size.is_fixed:
+            raise widths.Clash("it pads the channels with a given number")
+    pairs = zip(sizes, of_shape(shape).sizes, strict=True)
+    return Axes(tuple(s if s and n and s.number == n.number else n for s, n in pairs))
 
 
 def _product(call: Call) -> Axes:
@@ -108,11 +119,15 @@ OPS = {
     **dict.fromkeys(_SAME.split(), same),
     **dict.fromkeys(_MERGES.split(), merged),
     **dict.fromkeys(_REDUCES.split(), _reduced),
+    "AveragePool": same_channels,
     "Concatenate": concatenated,
     "ExpandDims": _of_ones,
     "GetItem": _item,
     "Matmul": _product,
+    "MaxPool": same_channels,
+    "Pad": _padded,
     "Reshape": reshape,
+    "Resize": same_channels,
     "Split": _split,
     "Squeeze": _of_ones,
     "Swapaxes": _swapped,

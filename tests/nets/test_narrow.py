@@ -143,6 +143,30 @@ def test_a_channel_shuffle_keeps_its_groups():
     runs(small)
 
 
+def operations(images):
+    """What is no layer."""
+    x = layers.Conv2D(32, 3, name="stem")(
+        ops.pad(images, [(0, 0), (1, 1), (1, 1), (0, 0)])
+    )
+    y = ops.pad(ops.max_pool(x, 2), [(0, 0), (0, 8), (8, 0), (0, 0)])
+    y = y + ops.mean(x, axis=(1, 2), keepdims=True)
+    place = [ops.mean(x, -1, keepdims=True), ops.max(x, -1, keepdims=True)]
+    y = y * layers.Conv2D(1, 1, name="place")(ops.concatenate(place, axis=-1))
+    z = ops.squeeze(ops.expand_dims(ops.swapaxes(y, 1, 2), 1), 1)
+    z = ops.relu(ops.transpose(z, (0, 2, 1, 3)) / 2)
+    flat = ops.reshape(z, (-1, 256, 32))
+    scores = ops.softmax(ops.matmul(flat, ops.transpose(flat, (0, 2, 1))))
+    z = ops.reshape(ops.matmul(scores, flat), (-1, 16, 16, 32))
+    return layers.Conv2D(64, 1, name="last")(ops.image.resize(z, (8, 8)))
+
+
+def test_operations_keep_the_widths():
+    small = narrow(classifier(operations))
+    assert small.get_layer("last").kernel.shape == (1, 1, 16, 32)
+    assert small.input_shape == (None, *IMAGE)
+    runs(small)
+
+
 def transformer():
     """A vision transformer in standard layers."""
     images = keras.Input(IMAGE)
@@ -309,6 +333,16 @@ def of_own_class():
         (
             lambda: classifier(lambda x: layers.Conv2D(16, 3)(x)[..., :5]),
             "takes a part of the channels.*GetItem",
+        ),
+        (
+            lambda: classifier(
+                lambda x: ops.pad(layers.Conv2D(16, 3)(x), [(0, 0)] * 3 + [(0, 8)])
+            ),
+            "pads the channels.*a Pad",
+        ),
+        (
+            lambda: classifier(lambda x: layers.ConvLSTM2D(8, 3)(x[:, None])),
+            "of its kind nothing is known.*a ConvLSTM2D",
         ),
         (lambda: nets.build("resnet8", 10), "'resnet8', a ResNet"),
         (of_own_class, r"keras.Model\(model.inputs, model.outputs\).*a Branch"),
