@@ -7,8 +7,16 @@ import random
 import keras
 from keras import tree
 
-from nets import width_axes, width_rules, width_rules_of_ops, widths
-from nets.width_axes import Axes, Call, axes_in, of_shape
+from nets import width_axes, widths
+from nets.width_axes import Axes, of_shape
+from nets.width_trace import (
+    Traced,
+    called,
+    graph_of,
+    has_graph,
+    is_built_in,
+    nodes_of,
+)
 
 
 def narrow(
@@ -46,34 +54,41 @@ def narrow(
             "The width is no share of the model's. Expected a number greater than 0, "
             f"at most 1. Received: width={width!r}."
         )
-    graph = _graph_of(model)
+    _check_is_graph(model)
+    graph = graph_of(model)
     _check_ends(model, graph)
-    traced = _Traced()
+    traced = Traced()
     for output in traced.run(model, [of_shape(x.shape) for x in graph.inputs]):
         width_axes.hold(output)
     traced.check_given()
     with _seeded(seed):
-        return _Builder(traced, width).model(model, name or f"{model.name}_narrow")
+        small = _Builder(traced, width).model(model, name or f"{model.name}_narrow")
+    for old, new in zip(graph.outputs, small.outputs, strict=True):
+        if old.shape != new.shape:
+            raise ValueError(
+                "The narrow model ends otherwise. Expected an output of "
+                f"{old.shape}. Received: {new.shape}."
+            )
+    return small
 
 
-def _graph_of(model) -> keras.Model:
-    """The Functional model in a model; ValueError if it is none of layers."""
-    inner = getattr(model, "_functional", None) or model
-    kind = type(model)
-    if isinstance(model, keras.Sequential) and inner is model:
+def _check_is_graph(model) -> None:
+    """Raises ValueError unless it is a Functional or Sequential model of Keras' own."""
+    kind, received = type(model), f"Received: model={model.name!r}"
+    is_graph = hasattr(graph_of(model), "_nodes_by_depth")
+    if isinstance(model, keras.Sequential) and not is_graph:
         raise ValueError(
             "The model's sizes are not known yet. Expected one that is built: call it, "
-            f"or begin with keras.Input. Received: model={model.name!r}."
+            f"or begin with keras.Input. {received}."
         )
-    if hasattr(inner, "_nodes_by_depth") and _is_built_in(kind):
-        return inner
-    way = "a Functional or Sequential model of built-in layers"
-    if hasattr(inner, "_nodes_by_depth"):
-        way = "keras.Model(model.inputs, model.outputs), which has its layers alone"
-    raise ValueError(
-        f"Only a graph of Keras' own layers can be narrowed. Expected {way}. "
-        f"Received: model={model.name!r}, a {kind.__name__}."
-    )
+    if not is_graph or not is_built_in(kind):
+        way = "a Functional or Sequential model of built-in layers"
+        if is_graph:
+            way = "keras.Model(model.inputs, model.outputs), which has its layers alone"
+        raise ValueError(
+            f"Only a graph of Keras' own layers can be narrowed. Expected {way}. "
+            f"{received}, a {kind.__name__}."
+        )
 
 
 def _check_ends(model, graph) -> None:
@@ -87,113 +102,15 @@ def _check_ends(model, graph) -> None:
         )
 
 
-def _is_built_in(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] == "keras"
-
-
-def _nodes(graph):
-    """The graph's calls in an order in which they can be computed."""
-    nodes = graph._nodes_by_depth
-    for depth in sorted(nodes, reverse=True):
-        for node in nodes[depth]:
-            if not node.is_input:
-                yield node
-
-
-class _Traced:
-    """What is known of all axes of a model's graph.
-
-    Attributes:
-        numbers: id of a layer or operation -> what of its configuration changes.
-        inputs: id of a model -> the axes of what it gets.
-    """
-
-    def __init__(self):
-        self.numbers, self.inputs = {}, {}
-
-    def check_given(self) -> None:
-        """Raises ValueError if numbers for each channel meet channels that change."""
-        for op, size in self.numbers.get("given", ()):
-            if not size.is_fixed:
-                raise ValueError(
-                    "The graph holds numbers for each channel. Expected a layer with "
-                    f"weights instead. Received: {_called(op)} with {size.number} "
-                    "numbers."
-                )
-
-    def run(self, model, inputs: list[Axes]) -> list[Axes]:
-        """The axes of a model's outputs, for those of its inputs."""
-        graph = _graph_of(model)
-        before = self.inputs.setdefault(id(model), inputs)
-        for one, other in zip(before, inputs, strict=True):
-            for mine, its in zip(one.sizes, other.sizes, strict=True):
-                if mine is not None and its is not None and mine.number == its.number:
-                    widths.equate(mine, its)
-        found = dict(zip(map(id, graph.inputs), inputs, strict=True))
-        for node in _nodes(graph):
-            args, kwargs = node.arguments.fill_in(found)
-            outputs = self._call(node.operation, args, kwargs, node.outputs)
-            found |= zip(map(id, node.outputs), outputs, strict=True)
-        return [found[id(x)] for x in graph.outputs]
-
-    def _call(self, op, args, kwargs, outputs) -> list[Axes]:
-        shapes = [tuple(x.shape) for x in outputs]
-        call = Call(op, args, kwargs, shapes, self.numbers)
-        try:
-            if isinstance(op, keras.Model):
-                found = self.run(op, axes_in((args, kwargs)))
-                return [_filled(*pair) for pair in zip(found, shapes, strict=True)]
-            found = _rule(call)(call)
-        except widths.Clash as clash:
-            raise ValueError(
-                f"The width of a layer cannot be derived: {clash}. Expected one whose "
-                "output follows from its inputs' channels. Received: "
-                f"{_called(op)}."
-            ) from None
-        return [found] if isinstance(found, Axes) else list(found)
-
-
-def _filled(axes: Axes, shape) -> Axes:
-    """A model of images of any size says less of its outputs than one knows outside."""
-    sizes = zip(axes.sizes, of_shape(shape).sizes, strict=True)
-    return Axes(tuple(known if size is None else size for size, known in sizes))
-
-
-def _called(op) -> str:
-    return f"layer {op.name!r}, a {type(op).__name__}"
-
-
-def _rule(call: Call):
-    kind = type(call.op)
-    if kind in width_rules.LAYERS:
-        return width_rules.LAYERS[kind]
-    if _is_built_in(kind):
-        inside = ".applications." in kind.__module__
-        names = width_rules.INSIDE_APPLICATIONS if inside else width_rules_of_ops.OPS
-        if (inside or ".ops." in kind.__module__) and kind.__name__ in names:
-            return names[kind.__name__]
-        # Augmentation, for one: what reads the images, or nothing that changes.
-        is_layer = isinstance(call.op, keras.layers.Layer)
-        plain = not is_layer or not call.op.weights
-        plain = plain and not isinstance(call.op, keras.layers.Lambda)
-        if plain and all(axes.is_fixed for axes in call.tensors):
-            return lambda call: [of_shape(shape) for shape in call.shapes]
-        raise widths.Clash("of its kind nothing is known")
-    raise ValueError(
-        "The model has a layer that is not built into Keras, of whose width nothing is "
-        f"known. Expected built-in layers alone. Received: {_called(call.op)}."
-    )
-
-
 class _Builder:
     """Makes the new layers, each once, and calls them as the old ones were."""
 
-    def __init__(self, traced: _Traced, factor: float):
+    def __init__(self, traced: Traced, factor: float):
         self._traced, self._factor, self._made = traced, factor, {}
 
     def model(self, model, name: str) -> keras.Model:
         """The new model."""
-        graph = _graph_of(model)
+        graph = graph_of(model)
         axes = self._traced.inputs[id(model)]
         inputs = [
             self._input(x, sizes) for x, sizes in zip(graph.inputs, axes, strict=True)
@@ -201,7 +118,8 @@ class _Builder:
         if type(model) is keras.Sequential:
             new = keras.Sequential(inputs, name=name)
             for layer in model.layers:
-                new.add(self._new(layer))
+                with _named(layer):
+                    new.add(self._new(layer))
                 self._keep_measured(layer, self._new(layer))
         else:
             new = self._functional(graph, inputs, name)
@@ -216,12 +134,13 @@ class _Builder:
 
     def _functional(self, graph, inputs, name: str) -> keras.Model:
         found = dict(zip(map(id, graph.inputs), inputs, strict=True))
-        for node in _nodes(graph):
+        for node in nodes_of(graph):
             args, kwargs = node.arguments.fill_in(found)
             if kwargs.get("training", True) is False:  # as a frozen model is called
                 del kwargs["training"]
             op = self._new(node.operation)
-            outputs = tree.flatten(op(*args, **kwargs))
+            with _named(op):
+                outputs = tree.flatten(op(*args, **kwargs))
             found |= zip(map(id, node.outputs), outputs, strict=True)
             self._keep_measured(node.operation, op)
         structures = graph._inputs_struct, graph._outputs_struct
@@ -235,7 +154,7 @@ class _Builder:
         return self._made[id(op)]
 
     def _make(self, op):
-        if isinstance(op, keras.Model):
+        if has_graph(op):
             return self.model(op, op.name)
         sizes = self._traced.numbers.get(id(op), {})
         try:
@@ -243,7 +162,7 @@ class _Builder:
         except widths.Clash as clash:
             raise ValueError(
                 f"A width does not come out whole: {clash}. Expected another width. "
-                f"Received: width={self._factor:g} for {_called(op)}."
+                f"Received: width={self._factor:g} for {called(op)}."
             ) from None
         if isinstance(op, keras.layers.Layer):
             trained = {"trainable": True} if "trainable" in op.get_config() else {}
@@ -264,6 +183,19 @@ class _Builder:
         if isinstance(old, keras.layers.Normalization):
             new.set_weights(old.get_weights())
             new.finalize_state()
+
+
+@contextlib.contextmanager
+def _named(op):
+    """Keras' errors name many things, in many lines."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(
+            "The narrow model does not fit together. Expected layers whose channels "
+            f"follow from those before. Received: {called(op)}: {reason}"
+        ) from error
 
 
 @contextlib.contextmanager

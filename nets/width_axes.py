@@ -79,8 +79,8 @@ def axes_in(values) -> list[Axes]:
     if isinstance(values, Axes):
         return [values]
     if isinstance(values, dict):
-        values = values.values()
-    if isinstance(values, list | tuple | type({}.values())):
+        values = list(values.values())
+    if isinstance(values, list | tuple):
         return [axes for value in values for axes in axes_in(value)]
     return []
 

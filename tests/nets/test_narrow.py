@@ -9,7 +9,7 @@ import pytest
 from keras import layers, ops
 
 import nets
-from nets import narrow, widths
+from nets import narrow, width_rules, widths
 
 IMAGE = (16, 16, 3)
 
@@ -357,6 +357,14 @@ def test_what_cannot_be_narrowed_is_named(model, words):
     assert "\n" not in str(error.value)
 
 
+def test_what_keras_refuses_names_the_layer(monkeypatch):
+    model = classifier(residual)
+    monkeypatch.setitem(width_rules.LAYERS, layers.Add, lambda call: call.first[0])
+    with pytest.raises(ValueError, match="fit together.*'sum', a Add: ") as error:
+        narrow(model)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("width", [0, -1, 1.5, True, float("nan")])
 def test_a_width_that_is_none_raises(width):
     with pytest.raises(ValueError, match=f"width={width}"):
@@ -367,6 +375,30 @@ def test_the_way_out_of_a_class_of_its_own_works():
     model = of_own_class()
     small = narrow(keras.Model(model.inputs, model.outputs))
     assert small.output_shape == (None, 3)
+
+
+class Backbone(keras.Model):
+    """As KerasHub writes its own: a class around a graph."""
+
+    def __init__(self, **kwargs):
+        maps = keras.Input((None, None, 3))
+        super().__init__(maps, layers.Conv2D(32, 3, name="conv")(maps), **kwargs)
+
+
+class Changed(Backbone):
+    """One that does something else than its graph."""
+
+    def call(self, inputs, training=None):
+        return super().call(inputs, training=training) * 2
+
+
+def test_a_class_around_a_graph_may_be_inside():
+    small = narrow(classifier(Backbone(name="backbone")))
+    backbone = small.get_layer("backbone")
+    assert not isinstance(backbone, Backbone)
+    assert backbone.get_layer("conv").filters == 16
+    with pytest.raises(ValueError, match="layer 'backbone', a Changed"):
+        narrow(classifier(Changed(name="backbone")))
 
 
 NAMES = [n for n, f in vars(keras.applications).items() if inspect.isfunction(f)]
