@@ -40,10 +40,12 @@ def resolve(
         The pairs, in the order of the entries.
 
     Raises:
-        ValueError: a net has no taps at all, a tap does not exist or has no partner, a
-            pair comes twice, there is none, a tap is no map although `maps`, or the
-            channels differ although `equal_widths`.
+        ValueError: a net has no taps or no maps, a tap does not exist or has no
+            partner, a pair comes twice, there is none, a tap is no map although `maps`,
+            or the channels differ although `equal_widths`.
     """
+    _check_has_maps(student_taps, "student", taps, [e.split(":")[0] for e in taps])
+    _check_has_maps(teacher_taps, "teacher", taps, [e.split(":")[-1] for e in taps])
     _check_has_taps(student_taps, "student", taps)
     _check_has_taps(teacher_taps, "teacher", taps)
     pairs = [
@@ -130,6 +132,17 @@ def _deepest(name: str, specs: TapSpecs) -> str:
     match = re.fullmatch(r"last_stage(_pre)?", name)
     stages = _stages(specs, match[1] or "") if match else ()
     return stages[-1] if stages else name
+
+
+def _check_has_maps(specs: TapSpecs, net: str, taps: Sequence[str], names):
+    """Tells why, where a net knows it (`nets.taps.TapSpecs.why_no_maps`)."""
+    why = getattr(specs, "why_no_maps", "")
+    are_maps = [re.fullmatch(r"(last_map|(last_)?stage\w*)", name) for name in names]
+    if why and (any(are_maps) or not specs):
+        raise ValueError(
+            f"The {net} shows no maps: {why}. Expected a method that reads logits, or "
+            f"one of {_sizes(specs) or 'no taps'}. Received: taps={','.join(taps)}."
+        )
 
 
 def _check_has_taps(specs: TapSpecs, net: str, taps: Sequence[str]):

@@ -1,22 +1,18 @@
 """What a Keras model shows without being written for it: taps, logits, head."""
 
-import math
+import difflib
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import keras
 
 from nets import before_activation
+from nets.opened import Graph
+from nets.stages import Stages
 
-# They end no stage, although their output may be the last of its size.
-_NO_STAGES = (
-    keras.layers.Dropout,
-    keras.layers.InputLayer,
-    keras.layers.Normalization,
-    keras.layers.Rescaling,
-    keras.layers.SpatialDropout2D,
-    keras.layers.ZeroPadding2D,
-)
+
+class Saved(dict):
+    """Taps of a net that was saved: accepted before, and taken as they are."""
 
 
 class Tapped(NamedTuple):
@@ -29,6 +25,8 @@ class Tapped(NamedTuple):
         norms: name -> the batch norm that made the tap, of "_pre" taps.
         head: the layer from the embedding to the logits, or None.
         has_softmax: whether the model ends in a softmax, which is left out.
+        why_no_maps: why no map is a tap, or "".
+        notes: what a user should know.
     """
 
     logits: keras.KerasTensor
@@ -37,29 +35,18 @@ class Tapped(NamedTuple):
     norms: dict[str, keras.layers.BatchNormalization]
     head: keras.layers.Layer | None
     has_softmax: bool
+    why_no_maps: str = ""
+    notes: tuple[str, ...] = ()
 
 
-def has_graph(model: keras.Model) -> bool:
-    """Whether layers' outputs are known: Functional and Sequential models."""
-    return bool(getattr(model, "inputs", None)) and hasattr(model, "get_layer")
-
-
-def sized(model: keras.Model, image_shape) -> keras.Model:
-    """The same layers as a model of images (H, W, C), where it took any size."""
-    if None not in model.inputs[0].shape[1:3]:
-        return model
-    images = keras.Input(tuple(image_shape))
-    # call, not __call__: the layers one by one, instead of the model as one layer.
-    return keras.Model(images, model.call(images), name=model.name)
-
-
-def find(model: keras.Model, taps: Mapping[str, str] | None = None) -> Tapped:
+def find(graph: Graph, taps: Mapping[str, str] | None = None) -> Tapped:
     """The taps of a Functional or Sequential model.
 
     Args:
-        model: of one image of known size, with one output [B, num_classes].
-        taps: tap name -> layer name; None takes the last layer of every resolution, as
-            stage1, stage2, ... from the largest to the smallest.
+        graph: of a model of one image of known size, with one output [B, num_classes].
+        taps: tap name -> layer name, "inner/layer" inside a model; None takes the ends
+            of the stages (`stages.Stages`) as stage1, stage2, ... from the largest map
+            to the smallest.
 
     Returns:
         These taps; for each what its ReLU gets, or itself without one, as "NAME_pre";
@@ -67,17 +54,24 @@ def find(model: keras.Model, taps: Mapping[str, str] | None = None) -> Tapped:
         head, or without such a head the mean of the last map.
 
     Raises:
-        ValueError: there is no such layer, its output is no map and no vector, or a tap
-            is called "logits".
+        ValueError: there is no such layer, its output is no map and no vector, or
+            pixels still, or patches of them that become tokens; or a tap is called
+            "logits".
     """
-    outputs = _outputs(model)
-    layers = dict(taps) if taps else _last_of_each_resolution(model, outputs)
+    stages = Stages(graph)
+    layers = dict(taps) if taps else stages.layers
     if "logits" in layers:
         raise ValueError(
             "The logits are no tap. Expected other names of taps. Received: "
             f"taps={layers}."
         )
-    found = {tap: _output_of(model, outputs, name) for tap, name in layers.items()}
+    found = {tap: _output_of(graph, name) for tap, name in layers.items()}
+    if not isinstance(taps, Saved):
+        for tap, tensor in found.items():
+            _check_shows_more_than_pixels(stages, tap, layers[tap], tensor)
+    # A model inside is its last layer.
+    names = {id(x): step.name for step in graph.steps for x in step.outputs}
+    layers = {tap: names.get(id(x), layers[tap]) for tap, x in found.items()}
     norms = {}
     for name, tensor in tuple(found.items()):
         if f"{name}_pre" in layers:  # The user knows it better.
@@ -86,47 +80,66 @@ def find(model: keras.Model, taps: Mapping[str, str] | None = None) -> Tapped:
         producer, _ = before_activation.producer(before)
         if isinstance(producer, keras.layers.BatchNormalization):
             norms[f"{name}_pre"] = producer
-    logits = before_activation.logits_of(model.outputs[0])
+    output = graph.outputs[0]
+    logits = before_activation.logits_of(output)
     maps = [x for x in found.values() if len(x.shape) == 4]
+    notes = graph.notes
     if maps:
-        found.setdefault("last_map", min(maps, key=lambda x: x.shape[1]))
+        last = found.setdefault("last_map", min(maps, key=lambda x: x.shape[1]))
+        goes_on = stages.tokens_after(last)
+        notes += (_GOES_ON_IN_TOKENS,) if goes_on else ()
     head, embedding = _head(logits)
-    if head is None and maps:  # its head is no dense layer
-        embedding = keras.layers.GlobalAveragePooling2D()(found["last_map"])
+    if head is None and maps and not goes_on:  # its head is no dense layer
+        embedding = keras.layers.GlobalAveragePooling2D()(last)
     if embedding is not None:
         found.setdefault("embedding", embedding)
-    return Tapped(logits, found, layers, norms, head, logits is not model.outputs[0])
+    return Tapped(
+        logits,
+        found,
+        layers,
+        norms,
+        head,
+        logits is not output,
+        "" if maps else stages.why_no_maps,
+        notes,
+    )
 
 
-def _outputs(model) -> dict[str, keras.KerasTensor]:
-    """Layer name -> its output; of one that is used again, the last.
-
-    Not layer.output: a layer that another model has, too, may have begun there.
-    """
-    nodes = (getattr(model, "_functional", None) or model)._nodes_by_depth
-    return {
-        node.operation.name: node.outputs[0] if len(node.outputs) == 1 else node.outputs
-        for depth in sorted(nodes, reverse=True)
-        for node in nodes[depth]
-    }
+_GOES_ON_IN_TOKENS = (
+    "after its last map the model goes on in tokens, which are no taps yet: its "
+    "stages are those of its convolutions"
+)
 
 
-def _output_of(model, outputs, name: str):
-    names = [layer.name for layer in model.layers]
-    if name not in names:
-        inside = [x.name for x in model.layers if name in _names_inside(x)]
-        hint = [f" It is inside the model {x!r}, which is one layer." for x in inside]
-        raise ValueError(
-            f"The model has no such layer.{''.join(hint)} Expected one of "
-            f"{', '.join(names)}. Received: {name!r}."
+def _output_of(graph: Graph, name: str):
+    tensors = graph.tensors()
+    if name not in tensors:
+        ends = [known for known in tensors if known.endswith(f"/{name}")]
+        hint = f" It is inside a model: {', '.join(ends)}." if ends else ""
+        hint += "".join(
+            f" It is inside {step.name!r}, which is one layer, as its graph is not "
+            "all that it computes or it is used twice: build it on the outer input."
+            for step in graph.steps
+            if name in _names_inside(step.operation)
         )
-    tensor = outputs[name]
-    if not isinstance(tensor, keras.KerasTensor) or len(tensor.shape) not in (2, 4):
         raise ValueError(
-            "A tap is one map [B, H, W, C] or one vector [B, D]. Expected a layer with "
-            f"such an output. Received: {name!r} with {tensor}."
+            f"The model has no such layer.{hint} Expected one of "
+            f"{_some(tensors, name)}. Received: {name!r}."
+        )
+    tensor = tensors[name]
+    if len(tensor.shape) not in (2, 4):
+        raise ValueError(
+            "A tap is one map [B, H, W, C] or one vector [B, D], and tokens are not "
+            "supported yet. Expected a layer with such an output. "
+            f"Received: {name!r} with {tensor}."
         )
     return tensor
+
+
+def _some(names, like: str) -> str:
+    """All names, or of a big model's those that are alike."""
+    alike = difflib.get_close_matches(like, names, n=20, cutoff=0.4)
+    return ", ".join(names if len(names) <= 200 else alike)
 
 
 def _names_inside(layer) -> list[str]:
@@ -134,18 +147,18 @@ def _names_inside(layer) -> list[str]:
     return [inner.name for inner in getattr(layer, "layers", ())]
 
 
-def _last_of_each_resolution(model, outputs) -> dict[str, str]:
-    """Layer names by stage; sizes that round to one halving are one resolution."""
-    height = model.inputs[0].shape[1]
-    last = {}  # number of halvings -> layer name
-    for layer in model.layers:
-        tensor = outputs.get(layer.name)
-        is_map = isinstance(tensor, keras.KerasTensor) and len(tensor.shape) == 4
-        if not is_map or isinstance(layer, _NO_STAGES):
-            continue
-        if min(tensor.shape[1:3]) > 1:
-            last[round(math.log2(height / tensor.shape[1]))] = layer.name
-    return {f"stage{i}": last[n] for i, n in enumerate(sorted(last), 1)}
+def _check_shows_more_than_pixels(stages, tap: str, layer: str, tensor) -> None:
+    if id(tensor) in stages.pixels:
+        raise ValueError(
+            "Preprocessing is no tap: the layer's output is pixels still, which no "
+            f"weights have seen. Expected a layer behind it. Received: {tap}={layer}."
+        )
+    if stages.is_linear_patch(tensor):
+        raise ValueError(
+            "Patches of pixels are no tap: tokens are not supported yet, and what the "
+            "model does before them is linear. Expected no taps, which leaves its "
+            f"embedding and logits. Received: {tap}={layer}."
+        )
 
 
 def _head(logits):

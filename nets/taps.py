@@ -28,6 +28,18 @@ class TapSpec:
         return self.shape[-1]
 
 
+class TapSpecs(dict):
+    """Name -> `TapSpec` of a net's taps.
+
+    Attributes:
+        why_no_maps: why a net has no map among them, or "".
+    """
+
+    def __init__(self, specs=(), why_no_maps: str = ""):
+        super().__init__(specs)
+        self.why_no_maps = why_no_maps
+
+
 class Output(NamedTuple):
     """What `net(images, with_taps=True)` returns.
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from nets import before_activation, model_state
+from nets import before_activation, model_state, opened
 
 _IMAGES = 2
 
@@ -192,7 +192,8 @@ def _watched(layers, calls: _Calls) -> Iterator[None]:
     patched = []
     try:
         for layer in layers:
-            name = "quantized_call" if layer.quantization_mode else "call"
+            is_quantised = getattr(layer, "quantization_mode", None)  # or no layer
+            name = "quantized_call" if is_quantised else "call"
             patched.append((layer, name, vars(layer).get(name)))
             setattr(layer, name, _noted(layer, getattr(layer, name), calls))
         yield
@@ -214,18 +215,21 @@ def _noted(layer, call, calls: _Calls):
     return noted
 
 
-def _use(model, name: str) -> tuple[keras.layers.Layer, int]:
+def _use(model, name: str) -> tuple[keras.Operation, int]:
     """The layer of a name, and which of its calls: the last, or of "NAME@2" the second.
+
+    It may be an operation, as that of `x + y`.
 
     The name may be "INNER/NAME", of one in an inner model.
     """
-    if name in [layer.name for layer in model.layers]:
-        return model.get_layer(name), -1
+    operations = {x.name: x for x in opened.operations(model)}
+    if name in operations:
+        return operations[name], -1
     inner, _, rest = name.partition("/")
     if rest:
-        return _use(model.get_layer(inner), rest)
+        return _use(operations[inner], rest)
     plain, _, number = name.rpartition("@")
-    return model.get_layer(plain), int(number) - 1
+    return operations[plain], int(number) - 1
 
 
 def _numbers(x) -> np.ndarray:

@@ -7,10 +7,17 @@ import numpy as np
 from absl import logging
 from keras import ops
 
-from nets import before_activation, found_taps, model_check, model_state, wrap_check
+from nets import (
+    before_activation,
+    found_taps,
+    model_check,
+    model_state,
+    opened,
+    wrap_check,
+)
 from nets import scaling as scaling_lib
 from nets.base import Net, check_float
-from nets.taps import Output, TapSpec
+from nets.taps import Output, TapSpec, TapSpecs
 
 _END = "(end)"  # of an output that is computed beside the logits and the taps
 
@@ -25,8 +32,8 @@ class WrappedNet(Net):
     Args:
         model: built, of one image. Functional and Sequential models have taps; one of
             our nets keeps its own; others have none.
-        taps: tap name -> name of a layer, whose output it is; None takes the last layer
-            of every resolution (`found_taps.find`).
+        taps: tap name -> name of a layer, whose output it is; None takes the ends of
+            the stages (`found_taps.find`).
         image_shape: (H, W, C) of the images; None takes that of the model. Images of
             another size are resized to the model's, grey ones repeated to RGB.
         mean: per channel, of pixels in [0, 1], by which the images are normalised; None
@@ -74,12 +81,14 @@ class WrappedNet(Net):
         self.model, self.model_shape = model, shape
         self.scaling = scaling_lib.check_scaling(scaling, shape[-1])
         self.notes, self.tap_layers, self._specs = (), {}, {}
+        self._why_no_maps = ""
         self.tapped = self.untapped = self.head = None
-        self.ends_in_softmax, has_graph = False, found_taps.has_graph(model)
+        self.ends_in_softmax, has_graph = False, opened.has_graph(model)
         if isinstance(model, Net):
             self.class_names = model.class_names
             _check_without_layers(taps, "One of our nets has taps of its own.")
             self._specs, self.head = model.tap_specs, model.head
+            self._why_no_maps = getattr(self._specs, "why_no_maps", "")
         elif has_graph and (taps or not model_state.has_own_call(model)):
             self._find_taps(taps)
         else:
@@ -96,35 +105,37 @@ class WrappedNet(Net):
         self.build((None, *self.image_shape))
 
     def _find_taps(self, taps) -> None:
-        model = found_taps.sized(self.model, self.model_shape)
-        found = found_taps.find(model, taps)
+        graph = opened.opened(self.model, self.model_shape)
+        found = found_taps.find(graph, taps)
         self.tap_layers, self.head = found.layers, found.head
-        if self.head and before_activation.has_softmax_inside(model.outputs[0]):
+        outputs, output = {"logits": found.logits}, graph.outputs[0]
+        if self.head and before_activation.has_softmax_inside(output):
             self.head = before_activation.Whole(self.head)
         self.ends_in_softmax = found.has_softmax
-        outputs = {"logits": found.logits}
-        end, _ = before_activation.producer(model.outputs[0])
+        end, _ = before_activation.producer(output)
         is_penalised = getattr(end, "activity_regularizer", None) is not None
         if found.has_softmax and is_penalised:
-            outputs[_END] = model.outputs[0]  # computed, so that it is regularised
-        self.tapped = keras.Model(
-            model.inputs, {**outputs, **found.taps}, name="tapped"
-        )
+            outputs[_END] = output  # computed, so that it is regularised
+        self.tapped = graph.model({**outputs, **found.taps}, name="tapped")
         # A tap may need a second computation, which one who wants none is spared.
-        self.untapped = keras.Model(model.inputs, outputs, name="untapped")
+        self.untapped = graph.model(outputs, name="untapped")
         if found.has_softmax:
             self.notes += (f"{self.model.name} ends in a softmax: its input counts",)
         named = ", ".join(f"{tap} = {name}" for tap, name in self.tap_layers.items())
+        named = named or f"no maps, because {found.why_no_maps}"
         self.notes += () if taps else (f"taps of {self.model.name}: {named}",)
+        self.notes += found.notes
         height = self.model_shape[0]
-        self._specs = {
+        specs = {
             name: TapSpec(
                 tuple(x.shape[1:]),
-                height // x.shape[1] if len(x.shape) == 4 else height,
+                max(1, height // x.shape[1]) if len(x.shape) == 4 else height,
                 found.norms.get(name),
             )
             for name, x in found.taps.items()
         }
+        # Apart, because Keras keeps a dict as one of its own.
+        self._specs, self._why_no_maps = specs, found.why_no_maps
 
     def _returns_probabilities(self) -> bool:
         """Whether outputs for some noise are positive and add up to one."""
@@ -182,7 +193,7 @@ class WrappedNet(Net):
     @property
     def tap_specs(self) -> dict[str, TapSpec]:
         """Static facts of every tap, by name; empty for models without a graph."""
-        return dict(self._specs)
+        return TapSpecs(self._specs, self._why_no_maps)
 
     def get_config(self) -> dict:
         """The constructor's arguments, and the class names."""
@@ -203,10 +214,11 @@ class WrappedNet(Net):
         config = dict(config)
         model = keras.saving.deserialize_keras_object(config.pop("model"))
         names = config.pop("class_names", None)
-        if found_taps.has_graph(model) and not config.get("probabilities"):
+        if opened.has_graph(model) and not config.get("probabilities"):
             # Files of before took a softmax inside of a user's layer for its end.
             if before_activation.has_softmax_inside(model.outputs[0]):
                 config["probabilities"] = None
+        config["taps"] = found_taps.Saved(config["taps"] or {})
         net = cls(model, **config)
         net.class_names = names
         return net

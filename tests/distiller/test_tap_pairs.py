@@ -1,6 +1,7 @@
 import pytest
 
 from distiller import tap_pairs
+from nets.taps import TapSpecs
 from tests import fakes
 
 
@@ -107,3 +108,19 @@ def test_one_pair_is_asked_for_where_methods_compare_one():
         resolve_one(["stages"], THREE, FIVE)
     with pytest.raises(ValueError, match="no tap 'embedding'"):
         resolve_one(["embedding"], THREE, FIVE)
+
+
+@pytest.mark.parametrize("specs", [{"embedding": None}, {}])
+def test_a_net_says_why_it_has_no_maps(specs):
+    specs = {name: THREE["embedding"] for name in specs}
+    tokens = TapSpecs(specs, why_no_maps="it computes tokens")
+    for entry in ("stages", "last_stage_pre", "stage2", "last_map", "stage1:last_map"):
+        with pytest.raises(
+            ValueError, match=f"teacher shows no maps: it comp.*{entry}"
+        ):
+            tap_pairs.resolve([entry], THREE, tokens)
+    with pytest.raises(ValueError, match="student shows no maps: it computes tokens"):
+        tap_pairs.resolve(["last_map:embedding"], tokens, THREE)
+    if specs:
+        expected = (("stage1", "embedding"),)
+        assert tap_pairs.resolve(["stage1:embedding"], THREE, tokens) == expected

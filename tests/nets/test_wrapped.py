@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import nets
-from nets import found_taps, scaling
+from nets import opened, scaling
 from nets.wrapped import seen_by
 
 RNG = np.random.default_rng(0)
@@ -78,7 +78,7 @@ def test_taps_are_named_by_their_layers():
     assert net.tap_specs["middle"].shape == (6,)
     with pytest.raises(ValueError, match="no such layer.* of .*, a, .*'zz'"):
         nets.wrap(small(), {"stage1": "zz"})
-    with pytest.raises(ValueError, match="inside the model 'inner', which is one"):
+    with pytest.raises(ValueError, match="inside a model: inner/b. Expected one of"):
         inner = small(None)
         inner.name = "inner"
         nets.wrap(keras.Sequential([keras.Input((16, 16, 3)), inner]), {"x": "b"})
@@ -242,7 +242,7 @@ def test_what_is_no_classifier_of_images_raises():
 def test_our_nets_stay_as_they_are():
     net = nets.build("resnet8", 10, (8, 8, 3), seed=1)
     assert nets.wrap(net) is net
-    assert not found_taps.has_graph(net)
+    assert not opened.has_graph(net)
 
 
 def test_grey_images_reach_preprocessing_as_rgb():
