@@ -4,7 +4,14 @@ import dataclasses
 
 import keras
 
-from nets import applications, model_files, registry, saving, wrap_check
+from nets import (
+    applications,
+    model_files,
+    preprocessing,
+    registry,
+    saving,
+    wrap_check,
+)
 from nets import scaling as scaling_lib
 from nets.base import Net
 from nets.wrapped import WrappedNet, check_trainable
@@ -138,11 +145,12 @@ def _load(given: Given, image_shape, dtype, scale) -> Net:
     if isinstance(model, Net):
         _check_unused(given, "taps", "scaling")
         return model if dtype is None else saving.rebuilt(model, dtype)
-    scaling = given.scaling or _scaling_of(model)
+    scaling = given.scaling or preprocessing.scaling_of(model)
     if not scaling:
         raise ValueError(
             "The file does not say how its model wants pixels. Expected "
             f"{given.flag('scaling')} with one of {', '.join(scaling_lib.SCALINGS)}. "
+            f"{preprocessing.told_by_converter(model)}"
             f"Received: {given.file} with a {type(model).__name__}."
         )
     taps = _parsed_taps(given)
@@ -154,17 +162,6 @@ def _load(given: Given, image_shape, dtype, scale) -> Net:
     if given.role == "student":
         check_trainable(net)
     return net
-
-
-def _scaling_of(model: keras.Model) -> str:
-    """A model that begins by rescaling gets pixels; of others it is not known."""
-    layers = [
-        layer
-        for layer in getattr(model, "layers", ())
-        if not isinstance(layer, keras.layers.InputLayer)
-    ]
-    rescales = layers and isinstance(layers[0], keras.layers.Rescaling)
-    return "pixels" if rescales else ""
 
 
 def _parsed_taps(given: Given) -> dict[str, str] | None:

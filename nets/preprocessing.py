@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from nets import scaling
 from nets.opened import Graph, Step, has_graph, opened
 
 # The base of all of Keras' layers of images; it is not exported by its name.
@@ -109,6 +110,29 @@ def expected_by(a, b) -> str:
     if np.all((grey > 25) & (grey < 230) & (255 * a > 0.5)):
         return "pixels"
     return "unit" if np.all((grey > 0.1) & (grey < 0.9) & (a > 0.5)) else ""
+
+
+def told_by_converter(model: keras.Model) -> str:
+    """What KerasHub's image converter beside a model does to pixels; "" without one.
+
+    Only its `predict` and `fit` convert: the model by itself does not.
+    """
+    preprocessor = getattr(model, "preprocessor", None)
+    converter = getattr(preprocessor, "image_converter", None)
+    if converter is None or not hasattr(converter, "scale"):
+        return ""
+    scale = 1.0 if converter.scale is None else np.asarray(converter.scale, float)
+    offset = 0.0 if converter.offset is None else np.asarray(converter.offset, float)
+    pixels = np.arange(12, dtype=np.float32).reshape(1, 2, 2, 3) * 20
+    named = ""
+    for name in ("pixels", "unit", *scaling.KERAS_MODES):
+        expected = np.asarray(scaling.rescale(pixels / 255, 0.0, 1.0, name))
+        if np.allclose(pixels * scale + offset, expected, atol=1e-3):
+            named = f", which is {name!r}"
+    numbers = (
+        f"scale={np.round(scale, 6).tolist()}, offset={np.round(offset, 6).tolist()}"
+    )
+    return f"Its image converter computes scale * pixel + offset, {numbers}{named}. "
 
 
 def _same(one, other) -> bool:
