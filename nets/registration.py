@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import keras
 
+from nets import preprocessing
 from nets.base import Net
 from nets.wrapped import WrappedNet
 
@@ -164,7 +165,7 @@ class Registered:
 
     def _wrapped(self, model, shape, options) -> Net:
         scale = {name: options[name] for name in ("mean", "std")}
-        scaling = self.scaling or _scaling_of(model)
+        scaling = self.scaling or preprocessing.scaling_of(model) or "normalised"
         return WrappedNet(
             model, image_shape=shape, scaling=scaling, name=self.name, **scale
         )
@@ -235,14 +236,3 @@ def _line_in(file: str, error: Exception) -> str:
     own = [frame for frame in frames if frame.filename == file]
     last = (own or frames)[-1]
     return f"{last.filename}, line {last.lineno}"
-
-
-def _scaling_of(model: keras.Model) -> str:
-    """Pixels for a model that begins by rescaling, otherwise as our nets' images."""
-    layers = [
-        layer
-        for layer in getattr(model, "layers", ())
-        if not isinstance(layer, keras.layers.InputLayer)
-    ]
-    rescales = layers and isinstance(layers[0], keras.layers.Rescaling)
-    return "pixels" if rescales else "normalised"
