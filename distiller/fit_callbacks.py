@@ -21,6 +21,12 @@ def check(options: Mapping, phases: Sequence) -> None:
                 "fit goes on, or train_w_distill.py for a run that can be resumed. "
                 f"Received: callbacks with {type(callback).__name__}."
             )
+        if isinstance(callback, keras.callbacks.History) and len(phases) > 1:
+            raise ValueError(
+                "A History of one's own would hold the phases' results one after "
+                "another, in lists of unequal length. Expected the History that fit "
+                f"returns, which has each. Received: History, {len(phases)} phases."
+            )
         is_table = isinstance(callback, keras.callbacks.CSVLogger)
         if is_table and callback.append and len(phases) > 1:
             raise ValueError(

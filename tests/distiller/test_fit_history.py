@@ -63,6 +63,8 @@ def test_one_table_for_phases_with_other_columns_raises(tmp_path):
     log = keras.callbacks.CSVLogger(tmp_path / "log.csv", append=True)
     with pytest.raises(ValueError, match="append=True, 2 phases"):
         fit(two_phases(), callbacks=[log])
+    with pytest.raises(ValueError, match="Received: History, 2 phases"):
+        fit(two_phases(), callbacks=[keras.callbacks.History()])
     fit(model(), callbacks=[log])
     assert (tmp_path / "log.csv").read_text().startswith("epoch,accuracy")
 
