@@ -43,12 +43,14 @@ class WrappedNet(Net):
             so itself.
         probabilities: whether the model returns probabilities, where no softmax is
             found in its graph; None looks at what it computes.
+        keeps_head: whether a model that returns probabilities has a head, which returns
+            them, too; so it was in files of before, whose weights are found by it.
         **kwargs: of `keras.Model`.
 
     Attributes:
         model: the Keras model.
         ends_in_softmax: whether a softmax was found at its end, whose input counts.
-        head: `as_logits(head(embedding))` are the logits; None of another kind of head.
+        head: `head(embedding)` are the logits; None where the model has no such layer.
         tap_layers: tap name -> name of the layer whose output it is.
         notes: what was found that a user should know.
 
@@ -67,6 +69,7 @@ class WrappedNet(Net):
         std=None,
         scaling: str = "normalised",
         probabilities: bool | None = None,
+        keeps_head: bool = False,
         **kwargs,
     ):
         shape, num_classes = _shapes(model, image_shape)
@@ -98,7 +101,9 @@ class WrappedNet(Net):
         if probabilities is None:
             with model_state.kept(model):
                 self.probabilities = self._returns_probabilities()
+        self.keeps_head = keeps_head
         if self.probabilities:
+            self.head = self.head if keeps_head else None
             self.notes += (
                 f"{model.name} returns probabilities; their logarithm counts",
             )
@@ -153,15 +158,10 @@ class WrappedNet(Net):
         """As `Net.call`; the taps of a model without a graph are empty."""
         check_float(images)
         logits, taps = self._forward(images, training, with_taps)
-        logits = self.as_logits(logits)
+        if self.probabilities:
+            tiny = np.finfo(np.float32).tiny
+            logits = ops.log(ops.maximum(ops.cast(logits, "float32"), tiny))
         return Output(logits, taps) if with_taps else logits
-
-    def as_logits(self, output):
-        """Of probabilities, which the model and its head return then, the logarithm."""
-        if not self.probabilities:
-            return output
-        tiny = np.finfo(np.float32).tiny
-        return ops.log(ops.maximum(ops.cast(output, "float32"), tiny))
 
     def _forward(self, images, training, with_taps):
         images = self.as_the_model_expects(images)
@@ -206,12 +206,13 @@ class WrappedNet(Net):
             "image_shape": tuple(self.image_shape),
             "scaling": self.scaling,
             "probabilities": self.probabilities,
+            "keeps_head": self.keeps_head,
         }
 
     @classmethod
     def from_config(cls, config):
         """The net again, with fresh weights."""
-        config = dict(config)
+        config = {"keeps_head": True, **config}
         model = keras.saving.deserialize_keras_object(config.pop("model"))
         names = config.pop("class_names", None)
         if opened.has_graph(model) and not config.get("probabilities"):

@@ -137,6 +137,9 @@ def test_a_softmax_of_any_kind(head, is_found):
     model = own_layers.convnet(head)
     net = wrapped(model)
     assert (net.ends_in_softmax, net.probabilities) == (is_found, not is_found)
+    if net.head is not None:
+        logits, taps = output(net)
+        np.testing.assert_allclose(net.head(taps["embedding"]), logits, rtol=1e-5)
     np.testing.assert_allclose(
         ops.softmax(output(net).logits), model(IMAGES), rtol=1e-5
     )
@@ -169,8 +172,15 @@ def test_a_file_of_before_may_say_no_of_what_are_probabilities():
     model = own_layers.convnet(own_layers.Probabilities(5))
     net = wrapped(model)
     assert net.probabilities
-    before = WrappedNet.from_config({**net.get_config(), "probabilities": False})
+    assert net.head is None  # it would return probabilities, too
+    config = {**net.get_config(), "probabilities": False}
+    assert WrappedNet.from_config(config).head is None
+    config = {**net.get_config(), "probabilities": False}
+    del config["keeps_head"]
+    before = WrappedNet.from_config(config)
     assert before.probabilities
+    assert before.head is not None
+    assert WrappedNet.from_config(before.get_config()).head is not None
 
 
 def test_files_of_before_find_a_heads_weights_where_they_put_them(tmp_path):
