@@ -207,6 +207,16 @@ def test_sizes_count_what_is_frozen_and_no_states(case, size, dtype):
     assert sum((parameters, statistics)) == summary, "what Keras counts"
 
 
+def test_multiply_accumulates_of_a_transformer():
+    """Of patches, attention and its two products, the dense layers and the head."""
+    net = wrapped(case_of("vit.build"), 32, "float32")
+    tokens, width, patches = 17, 16, 16
+    attention = 4 * tokens * width**2 + 2 * tokens**2 * width
+    block = attention + 2 * tokens * width * 2 * width
+    expected = patches * 8 * 8 * 3 * width + 2 * block + width * 4
+    assert profile.sizes(net)["multiply_accumulates"] == expected
+
+
 @every_model
 def test_penalties_are_the_models_own(case, size, dtype):
     net, images = wrapped(case, size, dtype), given_to(case, size)
