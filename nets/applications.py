@@ -6,7 +6,7 @@ import sys
 
 import keras
 
-from nets import scaling, wrap_check
+from nets import keras_errors, scaling, wrap_check
 from nets.wrapped import WrappedNet
 
 PREFIX = "keras.applications."
@@ -129,7 +129,7 @@ def _construct(function, num_classes: int, size: int, weights: str, name: str):
         except (ValueError, OSError, KeyError) as error:
             raise ValueError(
                 f"The weights do not fit. Expected those of {name} for {num_classes} "
-                f"classes. Received: weights={weights} ({_first_line(error)})."
+                f"classes. Received: weights={weights} ({keras_errors.line_of(error)})."
             ) from error
     return model
 
@@ -139,10 +139,8 @@ def _why_not(name: str, weights: str, error: Exception) -> str:
         return (
             f"The weights of {name} could not be downloaded. Expected a network, or "
             "the file from the address below as weights=FILE. "
-            f"Received: {_first_line(error)}."
+            f"Received: {keras_errors.line_of(error)}."
         )
-    return f"{name} cannot be built. Expected a larger size. {_first_line(error)}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0].rstrip(".")
+    return (
+        f"{name} cannot be built. Expected a larger size. {keras_errors.line_of(error)}"
+    )

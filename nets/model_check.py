@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from nets import keras_errors
+
 _POOLING = (
     keras.layers.Flatten,
     keras.layers.GlobalAveragePooling1D,
@@ -83,12 +85,11 @@ def output_shape(model: keras.Model, shape):
     try:
         output = model(np.zeros((1, *shape[1:]), np.float32))
     except Exception as error:  # The user's code may raise anything.
-        reason = str(error).strip().split("\n")[0]
         raise ValueError(
             f"The model {model.name!r} cannot be called with images. Expected one "
-            f"input, an array {(None, *shape[1:])} and no dict: of another model a "
-            "keras.Model around it that calls it as it wants. Received: "
-            f"{type(error).__name__} ({reason})."
+            f"that takes an array {(None, *shape[1:])}; of other images, image_shape; "
+            "of one that takes a dict, a keras.Model around it. Received: "
+            f"{type(error).__name__} ({keras_errors.line_of(error)})."
         ) from error
     return keras.tree.map_structure(lambda x: (None, *x.shape[1:]), output)
 

@@ -1,5 +1,6 @@
 """Classes and functions of a model that Keras does not know by itself."""
 
+import contextlib
 import importlib.util
 import pathlib
 from collections.abc import Iterator
@@ -79,6 +80,22 @@ def known(config: dict, path: pathlib.Path | str) -> dict:
     if missing:
         raise ValueError(f"{_why(missing)} Received: path={str(path)!r}.")
     return found
+
+
+@contextlib.contextmanager
+def told(found: dict) -> Iterator[None]:
+    """Meanwhile Keras knows what `known` found.
+
+    Not a custom_object_scope: that would hide the user's own one.
+    """
+    registered = keras.saving.get_custom_objects()
+    added = {key: value for key, value in found.items() if key not in registered}
+    registered.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            del registered[key]
 
 
 def _own(config, layer: str) -> Iterator[Named]:

@@ -5,7 +5,7 @@ import pathlib
 
 import keras
 
-from nets import h5_files, model_files, own_classes
+from nets import h5_files, keras_errors, model_files, own_classes
 from nets.base import Net
 from op_utils import files
 
@@ -66,7 +66,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     config = model_files.config_of(path)
     own = own_classes.known(config, path)
     try:
-        with keras.saving.custom_object_scope(own):
+        with own_classes.told(own):
             if model_files.is_h5(path):
                 return h5_files.load(path, config)
             return keras.saving.load_model(path, compile=False)
@@ -75,15 +75,8 @@ def load_model(path: str | os.PathLike) -> keras.Model:
             "The file does not hold a model that Keras can rebuild here. Expected "
             "one whose classes are built in, of nets, or give in get_config all that "
             "their constructors take. "
-            f"Received: path={str(path)!r} ({_reason(error)})"
+            f"Received: path={str(path)!r} ({keras_errors.line_of(error)})"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    """The line that matters: Keras puts whole configurations around it."""
-    text = str(error).strip()
-    inner = text.rpartition("Exception encountered:")[2].strip()
-    return (inner or text).split("\n")[0]
 
 
 def name_of(path: str | os.PathLike) -> str:
@@ -98,7 +91,7 @@ def name_of(path: str | os.PathLike) -> str:
 def rebuilt(net: Net, dtype) -> Net:
     """A copy of the net under another dtype policy."""
     config = {**net.get_config(), "dtype": dtype}
-    with keras.saving.custom_object_scope(own_classes.known(config, net.name)):
+    with own_classes.told(own_classes.known(config, net.name)):
         copy = type(net).from_config(config)
     copy.set_weights(net.get_weights())
     return copy

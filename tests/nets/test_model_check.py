@@ -174,7 +174,7 @@ class GivesTwo(keras.Model):
 
 
 def test_subclassed_models_of_dicts():
-    with pytest.raises(ValueError, match="cannot be called with images.*no dict"):
+    with pytest.raises(ValueError, match="cannot be called with images.*takes a dict"):
         nets.wrap(TakesDict(), image_shape=SHAPE)
     with pytest.raises(ValueError, match=r"several outputs.*'b' \(None, 3\)"):
         nets.wrap(GivesTwo(), image_shape=SHAPE)

@@ -198,3 +198,19 @@ def test_a_constructor_that_the_file_cannot_call(tmp_path, forget):
     keras.Sequential([keras.Input(SHAPE), Needs(2), *end]).save(tmp_path / "a.keras")
     with pytest.raises(ValueError, match="get_config.*unexpected .*'trainable'"):
         saving.load_model(tmp_path / "a.keras")
+
+
+def test_the_scope_of_the_user_stays_open(tmp_path):
+    """A custom_object_scope around the call is not hidden by what we add."""
+
+    class Scoped(keras.layers.Dense):
+        """Known by the user's scope alone."""
+
+    layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), Scoped(3)]
+    net = nets.wrap(keras.Sequential(layers))
+    nets.save(net, tmp_path / "scoped.keras")
+    before = dict(keras.saving.get_custom_objects())
+    with keras.saving.custom_object_scope({"Scoped": Scoped}):
+        again = nets.load(tmp_path / "scoped.keras")
+    assert type(again.model.layers[-1]) is Scoped
+    assert keras.saving.get_custom_objects() == before
