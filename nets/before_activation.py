@@ -106,6 +106,13 @@ def ends_in_relu(operation) -> bool:
     return of_relu and getattr(operation, "threshold", 0) == 0
 
 
+def ends_in_sigmoid(operation) -> bool:
+    """Whether the last that a layer or operation does is a sigmoid; not if None."""
+    return operation is not None and _ends_in(
+        operation, keras.activations.sigmoid, _SIGMOID
+    )
+
+
 def is_only_activation(operation) -> bool:
     """Whether a layer or operation that ends in an activation does nothing else."""
     return _built_in(operation) in (*_RELU, *_SOFTMAX, keras.layers.Activation)
@@ -118,7 +125,7 @@ def logits_of(output):
         ValueError: the output comes from a sigmoid, or from a softmax over images.
     """
     operation, _ = producer(output)
-    if _ends_in(operation, keras.activations.sigmoid, _SIGMOID):
+    if ends_in_sigmoid(operation):
         raise ValueError(
             "The model ends in a sigmoid, so that its classes do not exclude each "
             "other. Expected a softmax, or logits. "

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from nets import keras_errors
+from nets import before_activation, keras_errors
 
 _POOLING = (
     keras.layers.Flatten,
@@ -56,14 +56,14 @@ def _check_units(model, units: int) -> None:
     end = last_operation(model)
     layer = "" if end is None else f", layer {end.name!r}"
     if units == 1:
-        kind = "sigmoid unit" if _is_sigmoid(end) else "unit"
+        kind = "sigmoid unit" if before_activation.ends_in_sigmoid(end) else "unit"
         raise ValueError(
             f"The model {model.name!r} ends in one {kind}{layer}. Expected two "
             "classes: nets.two_classes(model), whose logits are 0 and the unit's "
             "(kernel [0, w], bias [0, b], softmax). Of a file: nets.two_classes("
             "nets.saving.load_model(FILE)).save('two_classes.keras')."
         )
-    if _is_sigmoid(end):
+    if before_activation.ends_in_sigmoid(end):
         raise ValueError(
             f"The model {model.name!r} ends in {units} sigmoid units{layer}, so that "
             "its classes do not exclude each other (multi-label). Expected a softmax, "
@@ -136,7 +136,9 @@ def two_classes(model: keras.Model) -> keras.Model:
     """
     end = last_operation(model)
     tensor = model.outputs[0] if end is not None else None
-    if _is_sigmoid(end) and not isinstance(end, keras.layers.Dense):
+    if before_activation.ends_in_sigmoid(end) and not isinstance(
+        end, keras.layers.Dense
+    ):
         tensor = _inputs_of(tensor)[0]
         end = tensor._keras_history[0]
     is_linear = getattr(end, "activation", None) is keras.activations.linear
@@ -148,7 +150,7 @@ def two_classes(model: keras.Model) -> keras.Model:
             f"model {model.name!r} with "
             f"{'an unknown end' if end is None else f'{end.name!r} at its end'}."
         )
-    if not (is_linear or _is_sigmoid(end)):
+    if not (is_linear or before_activation.ends_in_sigmoid(end)):
         raise ValueError(
             "The unit is neither a sigmoid nor a logit. Expected the one or the other. "
             f"Received: layer {end.name!r} with {end.activation}."
@@ -170,12 +172,6 @@ def two_classes(model: keras.Model) -> keras.Model:
 def _inputs_of(tensor) -> list:
     operation, node, _ = tensor._keras_history
     return operation._inbound_nodes[node].input_tensors
-
-
-def _is_sigmoid(operation) -> bool:
-    is_operation = type(operation).__name__ == "Sigmoid"  # of keras.ops
-    activation = getattr(operation, "activation", None)
-    return is_operation or activation is keras.activations.sigmoid
 
 
 def _is_several(shape) -> bool:
