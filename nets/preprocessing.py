@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from nets import scaling
+from nets import model_state, scaling
 from nets.opened import Graph, Step, has_graph, opened
 
 # The base of all of Keras' layers of images; it is not exported by its name.
@@ -27,6 +27,7 @@ _KEEP_SCALE = (
 # They may change the order of channels, too.
 _MOVE_CHANNELS = (
     keras.layers.Concatenate,
+    keras.layers.Flatten,
     keras.layers.Permute,
     keras.layers.Reshape,
 )
@@ -110,6 +111,12 @@ def expected_by(a, b) -> str:
     if np.all((grey > 25) & (grey < 230) & (255 * a > 0.5)):
         return "pixels"
     return "unit" if np.all((grey > 0.1) & (grey < 0.9) & (a > 0.5)) else ""
+
+
+def rescales(model: keras.Model) -> bool:
+    """Whether a layer of the model rescales or normalises, wherever it is."""
+    kinds = keras.layers.Rescaling, keras.layers.Normalization
+    return any(isinstance(layer, kinds) for layer in model_state.layers(model))
 
 
 def told_by_converter(model: keras.Model) -> str:

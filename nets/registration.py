@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import keras
 
-from nets import preprocessing
+from nets import preprocessing, wrap_check
 from nets.base import Net
+from nets.scaling import SCALINGS
 from nets.wrapped import WrappedNet
 
 # No "/", ":", "," or "=", at which flags are split, and no suffix of a file.
@@ -165,10 +166,21 @@ class Registered:
 
     def _wrapped(self, model, shape, options) -> Net:
         scale = {name: options[name] for name in ("mean", "std")}
-        scaling = self.scaling or preprocessing.scaling_of(model) or "normalised"
-        return WrappedNet(
-            model, image_shape=shape, scaling=scaling, name=self.name, **scale
+        scaling = self.scaling or preprocessing.scaling_of(model)
+        if not scaling and preprocessing.rescales(model):
+            raise ValueError(
+                f"The net {self.name} rescales its pixels so that it is not clear what "
+                f"it expects. Expected @nets.register({self.name!r}, scaling=...) with "
+                f"one of {', '.join(SCALINGS)}. Received: scaling=None."
+            )
+        net = WrappedNet(
+            model,
+            image_shape=shape,
+            scaling=scaling or "normalised",
+            name=self.name,
+            **scale,
         )
+        return wrap_check.checked(net)
 
     def _check(self, net: Net, num_classes: int, shape) -> None:
         found = net.num_classes, tuple(net.image_shape), net.built

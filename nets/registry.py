@@ -90,7 +90,7 @@ def register(
     Args:
         name: a letter, then letters, digits, "_", "-" and points before digits.
         scaling: how the Keras model that a function returns wants pixels, see `wrap`;
-            None: "pixels" if it begins with a `Rescaling` layer, else "normalised".
+            None: what its own rescaling expects; without one "normalised".
 
     Returns:
         A decorator of a subclass of `nets.Net`, or of a function that returns one or a

@@ -22,7 +22,7 @@ def act(x):
 def relu(x):  # a built-in name, which must not be taken for the built-in
     return x - 100.0
 
-class Block(keras.layers.Layer):
+class TanhBlock(keras.layers.Layer):
     def __init__(self, width=2, **kwargs):
         super().__init__(**kwargs)
         self.width, self.dense = width, keras.layers.Dense(width)
@@ -39,7 +39,7 @@ class Block(keras.layers.Layer):
 class Plain(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.flatten, self.block = keras.layers.Flatten(), Block(4)
+        self.flatten, self.block = keras.layers.Flatten(), TanhBlock(4)
         self.out = keras.layers.Dense(3)
 
     def build(self, shape):
@@ -73,7 +73,7 @@ def make(kind, package):
     names = {"__name__": "elsewhere"}
     exec(CODE, names)
     if package:
-        for name in ("Block", "Plain", "act"):
+        for name in ("TanhBlock", "Plain", "act"):
             keras.saving.register_keras_serializable(package)(names[name])
     if kind == "subclassed":
         built = names["Plain"](name="mine")
@@ -83,7 +83,7 @@ def make(kind, package):
         keras.layers.Conv2D(2, 3, activation=names["act"]),
         keras.layers.Conv2D(2, 3, activation="relu"),
         keras.layers.Flatten(),
-        names["Block"](3),
+        names["TanhBlock"](3),
         keras.layers.Dense(3),
     ]
     return keras.Sequential([keras.Input(SHAPE), *layers], name="mine")
@@ -104,7 +104,7 @@ def test_a_class_of_that_name_is_enough(kind, package, code, tmp_path):
     with pytest.raises(ValueError) as info:
         given.build(source, 3, SHAPE)
     text = str(info.value)
-    own = "Plain" if kind == "subclassed" else "Block"
+    own = "Plain" if kind == "subclassed" else "TanhBlock"
     assert own in text and "--imports=FILE.py" in text and str(path) in text
     assert "\n" not in text
 

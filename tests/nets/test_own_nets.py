@@ -136,7 +136,8 @@ def test_the_usual_size_of_images():
     [
         (None, (), 4, -2),  # as normalised by mean 0.5 and std 0.25
         ("unit", (), 1, 0),
-        (None, (keras.layers.Rescaling(1 / 51),), 5, 0),  # it wants pixels
+        (None, (keras.layers.Rescaling(1 / 255),), 1, 0),  # it wants pixels
+        ("pixels", (keras.layers.Rescaling(1 / 51),), 5, 0),
     ],
 )
 def test_the_pixels_of_a_keras_model(scaling, first, factor, offset):
@@ -151,6 +152,17 @@ def test_the_pixels_of_a_keras_model(scaling, first, factor, offset):
     expected = pixels.reshape(3, 4)[:, :3] / 255 * factor + offset
     logits = net(net.normalise(pixels)).numpy()
     np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+def test_pixels_that_are_not_clear_raise():
+    @nets.register("dim")
+    def dim(num_classes, input_shape):
+        layers = keras.layers.Rescaling(1 / 51), keras.layers.Flatten()
+        stack = [keras.Input(input_shape), *layers, keras.layers.Dense(num_classes)]
+        return keras.Sequential(stack)
+
+    with pytest.raises(ValueError, match="not clear.*register.'dim', scaling="):
+        nets.build("dim", 3, (2, 2, 1))
 
 
 def test_the_same_function_or_class_again_takes_the_earlier_one_s_place():
