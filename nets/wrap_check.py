@@ -85,15 +85,19 @@ class _Check:
 
     def _compare_logits(self, what, logits, own):
         ours, own = _numbers(logits), _numbers(own)
+        rounding = 0.0
         if self.net.probabilities or self.net.ends_in_softmax:
+            # A probability is rounded by its own size, however small its logits are:
+            # those of fresh weights are 1e-12, and all probabilities are then equal.
+            rounding = self.absolute
             # Compared where the model's probability is more than a rounding; of logits
             # only differences count.
             shown = own > self.least
             own = _centred(np.log(np.where(shown, own, 1.0)), shown)
             ours = _centred(ours, shown)
-        self._compare(what, ours, own)
+        self._compare(what, ours, own, rounding)
 
-    def _compare(self, what, ours, own):
+    def _compare(self, what, ours, own, rounding=0.0):
         ours, own = _numbers(ours), _numbers(own)
         if ours.shape != own.shape:
             gap, scale = f"{ours.shape} instead of {own.shape}", ""
@@ -102,7 +106,8 @@ class _Check:
             same = (ours == own) | (np.isnan(ours) & np.isnan(own))
             gaps = np.abs(np.where(same, 0.0, ours) - np.where(same, 0.0, own))
             gap = np.max(gaps, initial=0.0)
-            if gap <= self.relative * scale + self.absolute * min(scale, 1.0):
+            small = max(rounding, self.absolute * min(scale, 1.0))
+            if gap <= self.relative * scale + small:
                 return
             gap, scale = f"{gap:.3g}", f" on values up to {scale:.3g}"
         self._refuse_noise()

@@ -242,3 +242,12 @@ def test_the_use_of_a_layer_that_a_name_says():
     outer = keras.Model(images, inner(images))
     assert wrap_check._use(outer, "inner/shared@1") == (shared, 0)
     assert wrap_check._use(outer, "inner") == (inner, -1)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-7, 1e-4])
+def test_probabilities_of_fresh_weights_pass(scale):
+    """All are 1/10 rounded, whatever the logits: nothing to compare them by."""
+    kernel = keras.initializers.RandomNormal(stddev=scale, seed=0)
+    head = layers.Dense(10, activation="softmax", kernel_initializer=kernel)
+    net = nets.wrap(own_layers.convnet(head))
+    assert net.ends_in_softmax
