@@ -80,6 +80,19 @@ def load(path: str) -> Dataset:
         crops=bool(arrays.get("crops", True)),
         flips=bool(arrays.get("flips", True)),
         class_names=_class_names(arrays, num_classes, path),
+        notes=_empty_classes(train.labels, num_classes),
+    )
+
+
+def _empty_classes(labels: np.ndarray, num_classes: int) -> tuple[str, ...]:
+    """A note of the classes that no training image has."""
+    empty = np.flatnonzero(np.bincount(labels, minlength=num_classes) == 0)
+    if not len(empty):
+        return ()
+    shown = ", ".join(map(str, empty[:10])) + (", ..." if len(empty) > 10 else "")
+    return (
+        f"{len(empty)} of {num_classes} classes have no training image: {shown}; "
+        "labels count from 0",
     )
 
 
@@ -100,7 +113,8 @@ def _split(name: str, arrays: dict, path: str) -> Split:
     images, labels = arrays[f"{name}_images"], arrays[f"{name}_labels"]
     if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
         raise ValueError(
-            f"{name}_images of npz:{path} are no images. Expected uint8 [N, H, W, C]. "
+            f"{name}_images of npz:{path} are no images. Expected uint8 [N, H, W, C], "
+            "such as (x * 255).round().astype('uint8') of floats from 0 to 1. "
             f"Received: {images.dtype} {list(images.shape)}."
         )
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -113,7 +127,8 @@ def _split(name: str, arrays: dict, path: str) -> Split:
     if not fits or labels.min() < 0 or labels.max() >= 2**31 - 1:
         raise ValueError(
             f"{name}_labels of npz:{path} do not fit the images. Expected "
-            f"{len(images)} integers from 0. Received: {labels.dtype} "
+            f"{len(images)} integers from 0 (of one-hot rows labels.argmax(1)). "
+            f"Received: {labels.dtype} "
             f"{list(labels.shape)}, the least {labels.min() if labels.size else None}."
         )
     return Split(images, labels.astype(np.int32))

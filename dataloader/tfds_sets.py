@@ -1,6 +1,7 @@
 """Image classification sets of TensorFlow Datasets (TFDS)."""
 
 import contextlib
+import os
 
 import numpy as np
 from absl import logging
@@ -117,9 +118,15 @@ def _builder(name, data_dir, known):
     except Exception as error:  # of many classes: unknown set, config, version
         raise ValueError(
             f"Unknown data set. Expected one of {', '.join(known)}, or another "
-            f"name that TensorFlow Datasets knows. Received: {name=}. "
+            f"name that TensorFlow Datasets knows.{_of_files(name)} Received: {name=}. "
             f"({_first_line(error)})"
         ) from error
+
+
+def _of_files(name: str) -> str:
+    """What to write before the name of a file or folder; empty for other names."""
+    kind = "npz" if name.endswith(".npz") else "folder" if os.path.isdir(name) else ""
+    return f" Did you mean {kind}:{name}?" if kind else ""
 
 
 def _class_names(label) -> tuple[str, ...] | None:

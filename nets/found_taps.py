@@ -137,9 +137,12 @@ def _output_of(graph: Graph, name: str):
 
 
 def _some(names, like: str) -> str:
-    """All names, or of a big model's those that are alike."""
+    """All names, or of a big model's those that are alike, or else its last ones."""
+    if len(names) <= 40:
+        return ", ".join(names)
     alike = difflib.get_close_matches(like, names, n=20, cutoff=0.4)
-    return ", ".join(names if len(names) <= 200 else alike)
+    shown = ", ".join(alike or list(names)[-20:])
+    return f"the model's {len(names)} layers, such as {shown}"
 
 
 def _names_inside(layer) -> list[str]:

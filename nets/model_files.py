@@ -143,7 +143,7 @@ def _check_archive(path: pathlib.Path, received: str) -> None:
             cut = file.read(4) == b"PK\x03\x04"  # the end of a zip is its directory
         what = "is cut off (an incomplete copy?)" if cut else "is no .keras archive"
         raise ValueError(
-            f"The file {what}. Expected a whole file written by nets.save. {received}"
+            f"The file {what}. Expected one that model.save wrote. {received}"
         )
     try:
         with zipfile.ZipFile(path) as archive:
@@ -153,7 +153,7 @@ def _check_archive(path: pathlib.Path, received: str) -> None:
         damaged = error
     if damaged is not None:
         raise ValueError(
-            f"The file is damaged ({damaged}). Expected a file as nets.save wrote it. "
+            f"The file is damaged ({damaged}). Expected it as model.save wrote it. "
             f"{received}"
         )
     if "config.json" not in names:

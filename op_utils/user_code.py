@@ -61,7 +61,9 @@ def _line_of(error: BaseException, name: str) -> str:
     places = [
         f" in {frame.filename}, line {frame.lineno}"
         for frame in traceback.extract_tb(error.__traceback__)
-        if file and pathlib.Path(frame.filename).resolve().parent == folder
+        if file
+        and pathlib.Path(frame.filename).resolve().parent == folder
+        and not frame.filename.startswith("<")  # Python's own, "<frozen importlib>"
     ]
     return places[-1] if places else ""
 
@@ -74,6 +76,8 @@ def _spec_of(name: str):
 
 
 def _load_file(path: str) -> None:
+    if not pathlib.Path(path).is_file():
+        raise ImportError("there is no such file")
     name = pathlib.Path(path).stem  # by which a .keras file knows its classes
     loaded = sys.modules.get(name)
     if loaded is not None:

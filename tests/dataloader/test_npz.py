@@ -46,6 +46,14 @@ def test_labels_may_be_whole_numbers_or_a_column(tmp_path, shape, dtype):
     assert found.num_classes == 3 and found.digest == expected.digest
 
 
+def test_labels_from_one_are_told(tmp_path):
+    """Nobody has the class 0 then, and there is one class too many."""
+    assert load(tmp_path).notes == ()
+    names = ("train_labels", "test_labels")
+    (note,) = load(tmp_path, **{name: arrays()[name] + 1 for name in names}).notes
+    assert "1 of 4 classes have no training image: 0; labels count from 0" in note
+
+
 def test_class_names_are_optional(tmp_path):
     assert load(tmp_path).class_names is None
     assert load(tmp_path, class_names=["b", "a", "c d"]).class_names == (
@@ -64,7 +72,10 @@ def test_augmentation_can_be_forbidden(tmp_path):
         ({"train_images": np.zeros((12, 6, 5, 3))}, "float64"),
         ({"train_images": np.zeros((12, 6, 5), np.uint8)}, r"\[12, 6, 5\]"),
         ({"train_labels": np.zeros(11, int)}, "12 integers"),
-        ({"train_labels": np.arange(12) / 2}, "12 integers from 0. Received: float64"),
+        (
+            {"train_labels": np.arange(12) / 2},
+            "12 integers from 0 .of one-hot .*Received: float64",
+        ),
         ({"train_labels": np.full(12, np.nan)}, "float64"),
         ({"train_labels": np.full(12, np.inf)}, "float64"),
         ({"train_labels": np.eye(3)[np.arange(12) % 3]}, r"float64 \[12, 3\]"),

@@ -34,6 +34,8 @@ def test_what_is_here_need_not_be_downloaded(tmp_path):
     assert not dataloader.is_here("cifar10", str(tmp_path / "empty"))
     with pytest.raises(ValueError, match="Unknown data set"):
         dataloader.is_here("no_such_set", tmp_path)
+    with pytest.raises(ValueError, match="Did you mean npz:mine.npz"):
+        dataloader.is_here("mine.npz", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -436,10 +436,12 @@ def found_in(config):
     return nets.wrapped.WrappedNet.from_config(config)
 
 
-def test_names_of_a_big_model_are_those_that_are_alike():
+def test_of_a_big_model_the_names_are_told_that_are_alike():
     names = [f"layer{i}" for i in range(300)]
-    assert "layer17" in found_taps._some(names, "layer_17").split(", ")[:5]
-    assert len(found_taps._some(names, "layer_17").split(", ")) <= 20
+    said = found_taps._some(names, "layer_17")
+    assert said.startswith("the model's 300 layers, such as layer17, ")
+    assert said.count(",") <= 20
+    assert found_taps._some(names, "x").endswith("layer299")
 
 
 keras_hub_nets = {

@@ -31,6 +31,13 @@ def test_what_is_not_there_raises(name, words):
         user_code.load([name])
 
 
+def test_a_file_that_is_not_there_is_told_without_pythons_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="no such file") as caught:
+        user_code.load(["mymth.py"])
+    assert "frozen" not in str(caught.value)
+
+
 def test_a_name_that_is_taken_raises(tmp_path):
     path = tmp_path / "nets.py"
     path.write_text("")
