@@ -3,10 +3,10 @@
 import re
 from typing import NamedTuple
 
-from nets import net_sizes, registry
+from nets import net_sizes, registration, registry
 from nets.net_sizes import Data
 
-PREFIX = "auto-"
+PREFIX = registration.AUTOMATIC
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30}
 # Nets for ImageNet make their maps 32 times smaller: of an image of 128, 4x4.

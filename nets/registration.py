@@ -17,6 +17,7 @@ from nets.wrapped import WrappedNet
 
 # No "/", ":", "," or "=", at which flags are split, and no suffix of a file.
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]|\.[0-9])*")
+AUTOMATIC = "auto-"  # of --student=auto-1MB, see `auto_student`
 _OPTIONS = ("mean", "std", "dtype", "seed", "name")
 _USUAL_SHAPE = (32, 32, 3)
 # Mistakes in a user's code; others, as of memory, are none.
@@ -26,10 +27,12 @@ _MISTAKES += (NotImplementedError, TypeError)
 
 def check_name(name) -> None:
     """Raises ValueError unless a command line can take it as a net's name."""
-    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+    is_free = isinstance(name, str) and not name.lower().startswith(AUTOMATIC)
+    if not (is_free and _NAME.fullmatch(name)):
         raise ValueError(
             "This cannot be the name of a net. Expected a letter, then letters, "
-            'digits, "_", "-" and points before digits, as in @nets.register("MyNet"). '
+            'digits, "_", "-" and points before digits, as in @nets.register("MyNet"); '
+            f'"{AUTOMATIC}" begins a size, as in --student={AUTOMATIC}1MB. '
             f"Received: name={name!r}."
         )
 

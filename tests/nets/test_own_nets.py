@@ -200,7 +200,8 @@ def test_a_name_that_is_taken_is_refused(name, taken):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "my net", "1st", "a/b", "a:b", "a,b", "a=b", "my.keras", "é", tiny]
+    "name",
+    ["", "my net", "1st", "a/b", "a:b", "a,b", "a=b", "my.keras", "é", "Auto-1", tiny],
 )
 def test_a_name_that_cannot_be_one_is_refused(name):
     with pytest.raises(ValueError, match="cannot be the name.*Received: name="):
