@@ -10,7 +10,6 @@ import op_utils.environment  # noqa: F401
 import pathlib
 
 import keras
-from absl import app, flags
 
 from nets import applications
 from nets.wrapped import WrappedNet
@@ -19,7 +18,8 @@ from op_utils import files
 SIZE, LARGEST = 64, 80  # of the images; the least that all models accept is 75
 CLASSES = 10
 
-flags.DEFINE_string("out", "docs/applications_taps.md", "The Markdown file to write.")
+# No flag: tests import this module beside others that have flags of the same names.
+TABLE = pathlib.Path(__file__).parent.parent / "docs/applications_taps.md"
 
 HEAD = f"""# Taps of keras.applications
 
@@ -65,15 +65,14 @@ def row(name: str, net: WrappedNet) -> str:
     return "| " + " | ".join([name, f"{height}x{width}", *stages, embedding]) + " |\n"
 
 
-def main(_):
+def main() -> None:
     """Builds all models and writes the table."""
     text = HEAD
     for name in applications.names():
         keras.backend.clear_session()  # and its counters of names
         text += row(name, build(name))
-    out = pathlib.Path(flags.FLAGS.out)
-    files.write_atomically(out, lambda path: path.write_text(text))
+    files.write_atomically(TABLE, lambda path: path.write_text(text))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

@@ -1,6 +1,5 @@
 """docs/applications_taps.md is what wrapping says, and the taps are the models' own."""
 
-import pathlib
 import re
 
 import keras
@@ -10,7 +9,7 @@ import pytest
 from benchmarks import applications_taps
 from nets import applications, opened
 
-TABLE = pathlib.Path(__file__).parent.parent / "docs/applications_taps.md"
+TABLE = applications_taps.TABLE
 ROWS = TABLE.read_text().removeprefix(applications_taps.HEAD).splitlines(True)
 QUICK = ("MobileNet", "MobileNetV2")  # no name of theirs is counted by Keras
 
