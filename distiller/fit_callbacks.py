@@ -1,5 +1,6 @@
 """Keras' callbacks where a `fit` has several phases, each a `fit` of its own."""
 
+import string
 from collections.abc import Iterable, Mapping, Sequence
 
 import keras
@@ -57,11 +58,22 @@ def of_phase(options: Mapping, phase) -> dict:
     """What `keras.Model.fit` gets for a phase; an initialising one is not validated.
 
     The student classifies nothing yet: what is chosen by its accuracy, such as when to
-    stop or which weights are the best, would be chosen by chance.
+    stop or which weights are the best, would be chosen by chance. Checkpoints whose
+    files are named by it wait, too.
     """
     if phase.length == "train":
         return dict(options)
-    return {k: v for k, v in options.items() if not k.startswith("validation")}
+    found = {k: v for k, v in options.items() if not k.startswith("validation")}
+    given = _given(options)
+    kept = [callback for callback in given if not _is_named_by_validation(callback)]
+    return found if len(kept) == len(given) else {**found, "callbacks": kept}
+
+
+def _is_named_by_validation(callback) -> bool:
+    """Whether its files' names have results such as "{val_loss:.2f}"."""
+    path = str(getattr(callback, "filepath", ""))
+    fields = (field for _, field, _, _ in string.Formatter().parse(path))
+    return any(field and field.startswith("val_") for field in fields)
 
 
 def has_ended_all(options: Mapping, model) -> bool:

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+import distiller
 from tests.distiller.fitted import IMAGES, LABELS, fit, model, two_phases
 
 
@@ -51,6 +52,19 @@ def test_the_best_epoch_is_chosen_where_the_student_classifies():
     data = {"validation_data": (IMAGES, LABELS), "callbacks": stop}
     found = fit(made, epochs=4, init_epochs=4, **data)
     assert [len(phase.epoch) for phase in found.values()] == [4, 2]
+
+
+def test_files_named_by_a_validation_are_those_of_the_phase_that_has_one(tmp_path):
+    named = "{epoch}-{val_loss:.2f}"
+    kept = [
+        keras.callbacks.ModelCheckpoint(tmp_path / f"{named}.keras"),
+        distiller.MethodCheckpoint(tmp_path / f"{named}.npz"),
+    ]
+    data = {"validation_data": (IMAGES, LABELS), "init_epochs": 2}
+    found = fit(two_phases(), callbacks=kept, **data)
+    (loss,) = found.history["val_loss"]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {f"1-{loss:.2f}.keras", f"1-{loss:.2f}.npz"}
 
 
 def test_a_phase_that_ends_in_nan_ends_all():
