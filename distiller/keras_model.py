@@ -222,15 +222,16 @@ class DistillationModel(
         batches = fit_data.batches_of(x, y, batch_size, weight=weight, **order)
         steps = steps_per_epoch or fit_data.steps_of(batches, y, batch_size)
         fit_data.check_batches(batches, steps, batch_size)
-        data = self.data
-        if data is None:
-            data = fit_data.data_spec(batches, y, self.student.num_classes)
+        found = self.data
+        if found is None or y is not None:  # Of arrays it costs nothing.
+            found = fit_data.data_spec(batches, y, self.student.num_classes)
+        data = self.data or found
         fit_data.check_same(data, batches, y)
         method = self.method or self.method_for(data)
         fit_callbacks.check(kwargs, method.phases())
         fit_data.check_index(method, batches)
         image_weights.check_can_weigh(method, batches.element_spec)
-        classes = fit_weights.of_classes(class_weight, data, method, self.task_weight)
+        classes = fit_weights.of_classes(class_weight, found, method, self.task_weight)
         self.begin_with(method, data)
         self.class_weights = classes
         self.steps_per_epoch = steps

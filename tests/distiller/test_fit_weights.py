@@ -144,3 +144,12 @@ def test_keras_habits():
     expected = class_weights.balanced(labels, 3)
     np.testing.assert_array_equal(many.class_weights, expected)
     assert many.data.batch_size == 32
+
+
+def test_a_second_fit_counts_and_checks_its_own_labels():
+    made, rare = model("none"), np.repeat([0, 1, 2], [14, 4, 2])
+    fit(made, class_weight="balanced")
+    fit(made, y=rare, class_weight="balanced")
+    np.testing.assert_array_equal(made.class_weights, class_weights.balanced(rare, 3))
+    with pytest.raises(ValueError, match="do not fit the student.*from 0 to 3"):
+        fit(made, y=np.arange(20) % 4)
