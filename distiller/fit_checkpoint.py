@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import zipfile
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -36,7 +37,8 @@ class MethodCheckpoint(keras.callbacks.Callback):
         mode: "max" or "min", which `monitor` needs.
 
     Raises:
-        ValueError: the name does not end so, or `monitor` and `mode` do not fit.
+        ValueError: the name does not end so, or `monitor` and `mode` do not fit; within
+            `fit`, that the model is another one, or has no such result.
     """
 
     def __init__(
@@ -59,6 +61,12 @@ class MethodCheckpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """A phase begins: what was best before does not count."""
         del logs
+        if not hasattr(self.model, "save_all_weights"):
+            raise ValueError(
+                "Only what fit distils has such weights. Expected a DistillationModel; "
+                "keras.callbacks.ModelCheckpoint is for other models. Received: model="
+                f"{self.model.name!r}, a {type(self.model).__name__}."
+            )
         self.best = -np.inf
 
     def on_epoch_end(self, epoch, logs=None):
@@ -70,7 +78,19 @@ class MethodCheckpoint(keras.callbacks.Callback):
                 return
             self.best = value
         facts = {**logs, "phase": self.model.phase, "epoch": epoch + 1}
-        self.model.save_all_weights(str(self.filepath).format(**facts))
+        path = pathlib.Path(self._named(facts))
+        path.parent.mkdir(parents=True, exist_ok=True)  # as ModelCheckpoint does
+        self.model.save_all_weights(path)
+
+    def _named(self, facts: Mapping) -> str:
+        try:
+            return str(self.filepath).format(**facts)
+        except (IndexError, KeyError, ValueError) as error:
+            raise ValueError(
+                "The file cannot be named so. Expected {phase}, {epoch} or results of "
+                f"an epoch: {', '.join(sorted(facts))}. Received: filepath="
+                f"{str(self.filepath)!r}."
+            ) from error
 
 
 def write(filepath: os.PathLike, model) -> None:
@@ -117,7 +137,7 @@ def read(filepath: os.PathLike, model) -> None:
         ValueError: it is no such file, or another model's; nothing is changed then.
     """
     found = _arrays(_checked(filepath))
-    meta, labels = json.loads(str(found.pop("meta"))), found.pop("labels")
+    meta, labels = found.pop("meta"), found.pop("labels")
     data = base.DataSpec(len(labels), meta["num_classes"], labels, meta["batch_size"])
     _check(filepath, "method", _name(model), meta["method"])
     _check(filepath, "num_classes", model.student.num_classes, data.num_classes)
@@ -180,13 +200,17 @@ def _checked(filepath) -> pathlib.Path:
     return path
 
 
-def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _arrays(path: pathlib.Path) -> dict:
     """Everything in the file, of which each part is compared with its checksum."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             found = dict(archive.items())
-        if json.loads(str(found["meta"]))["format"] != FORMAT:
+        found["meta"] = meta = json.loads(str(found["meta"]))
+        if meta["format"] != FORMAT:
             raise ValueError("another version's")
+        lacking = {"method", "batch_size", "num_classes"} - meta.keys()
+        if lacking or "labels" not in found:
+            raise ValueError("it does not say of which data it is")
     except FileNotFoundError:
         raise ValueError(
             "There is no such file. Expected one of save_all_weights. "

@@ -8,7 +8,7 @@ import tensorflow as tf
 import distiller
 import nets
 from distiller import DistillationModel
-from tests.distiller.fitted import IMAGES, LABELS, fit, model
+from tests.distiller.fitted import IMAGES, LABELS, fit, model, plain
 
 
 def test_an_export_gives_what_predict_gives(tmp_path):
@@ -79,6 +79,29 @@ def test_the_callback_keeps_the_best_epoch_of_each_phase(tmp_path):
         distiller.MethodCheckpoint(path, monitor="val_accuracy")
     with pytest.raises(ValueError, match="ending in .npz. Received.*'a.weights.h5'"):
         distiller.MethodCheckpoint("a.weights.h5")
+
+
+def test_the_callback_makes_its_folder_and_names_what_does_not_fit(tmp_path):
+    kept = distiller.MethodCheckpoint(tmp_path / "new/{epoch}.npz")
+    made = model("none")
+    fit(made, callbacks=[kept])
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["1.npz"]
+    other = distiller.MethodCheckpoint(tmp_path / "{val_los}.npz")
+    with pytest.raises(ValueError, match="Expected {phase}.*epoch, .*{val_los}"):
+        fit(made, callbacks=[other])
+    bare = plain()
+    bare.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="Expected a DistillationModel.*Sequential"):
+        bare.fit(IMAGES, np.zeros((20, 3)), verbose=0, callbacks=[kept])
+
+
+def test_a_file_without_its_data_is_none(tmp_path):
+    metas = ['{"format": 1}', '{"format": 1, "method": "none"}']
+    for number, meta in enumerate(metas):
+        labels = {} if not number else {"labels": LABELS}
+        np.savez(tmp_path / "some.npz", meta=meta, **labels)
+        with pytest.raises(ValueError, match="cannot be read.*of which data"):
+            model("none").load_all_weights(tmp_path / "some.npz")
 
 
 def test_a_file_that_is_not_this_models_raises_and_changes_nothing(tmp_path):
