@@ -84,8 +84,8 @@ def choose(name: str, data: Data) -> Choice:
     return Choice(
         best.name,
         f"{name} is {best.name} with {_megabytes(best.file)}: the most "
-        f"multiply-accumulates, {best.multiply_accumulates:,}, of the {len(small)} "
-        f"nets of at most {_megabytes(most)} at {data.shape}",
+        f"multiply-accumulates, {best.multiply_accumulates:,}, of {len(small)} "
+        f"net{'s' * (len(small) > 1)} of at most {_megabytes(most)} at {data.shape}",
     )
 
 

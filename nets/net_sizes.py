@@ -87,14 +87,23 @@ def _measure(data: Data, names: Iterable[str], limit: float):
             try:
                 built.append(_build(name, data))
             except ValueError as error:
-                # "What happened. Expected this. Received: that."
-                reason = str(error).partition("Expected ")[2] or str(error)
-                reason = reason.partition(". Received")[0]
-                refused.setdefault(reason, []).append(name)
+                refused.setdefault(_reason(name, error), []).append(name)
         built.sort(key=_bytes_of_weights)
         small = [net for net in built if _bytes_of_weights(net) <= limit] or built[:1]
         found = [_sizes(net, pathlib.Path(folder, "net.keras")) for net in small]
     return sorted(found, key=lambda sizes: sizes.file), refused
+
+
+def _reason(name: str, error: ValueError) -> str:
+    """Why a net cannot be built, in one line; of the repository's nets what they need.
+
+    A user's own may fail by any mistake, which only the whole error tells.
+    """
+    text = " ".join(str(error).split())
+    if registry.is_registered(name):
+        return text.removesuffix(".")
+    # "What happened. Expected this. Received: that."
+    return (text.partition("Expected ")[2] or text).partition(". Received")[0]
 
 
 def _build(name: str, data: Data):

@@ -126,6 +126,11 @@ def names() -> tuple[str, ...]:
     return (*_NETS, *_LISTED_WRESNETS, *_REGISTERED)
 
 
+def is_registered(name: str) -> bool:
+    """Whether a net, given its canonical name, is one of `register`."""
+    return name in _REGISTERED
+
+
 def _plain(name: str) -> str:
     return re.sub("[-_]", "", name.lower())
 

@@ -43,7 +43,7 @@ def test_the_settings_are_those_of_the_named_net(few, capsys):
     assert automatic.default_train_dir() == named.default_train_dir()
     assert capsys.readouterr().out == (
         "note: student: Auto-1mb is resnet14 with 0.833 MB: the most "
-        "multiply-accumulates, 1,648,256, of the 3 nets of at most 1 MB at 8x8x1\n"
+        "multiply-accumulates, 1,648,256, of 3 nets of at most 1 MB at 8x8x1\n"
     )
 
 

@@ -63,6 +63,19 @@ def test_the_table_is_sorted_and_says_what_cannot_be_built(few):
     assert rows[3].endswith(": MobileNetV2") and last.endswith(": MobileNetV1-ImageNet")
 
 
+def test_the_table_tells_the_whole_error_of_a_users_own_net(monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTERED", {})
+
+    @nets.register("mine")
+    def mine(num_classes, input_shape):
+        return keras.Sequential([keras.layers.Dense(units)])  # noqa: F821
+
+    monkeypatch.setattr(registry, "names", lambda: ("wrn_10_1", "mine"))
+    _, _, last = net_sizes.table(SMALL)
+    assert "NameError: name 'units' is not defined" in last
+    assert last.endswith(": mine") and "\n" not in last
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -95,7 +108,7 @@ def test_the_most_multiply_accumulates_under_the_bound_are_chosen(few):
     assert name == "wrn_10_1"
     assert reason == (
         "auto-4MB is wrn_10_1 with 0.388 MB: the most multiply-accumulates, "
-        "12,501,632, of the 3 nets of at most 4 MB at 32x32x3"
+        "12,501,632, of 3 nets of at most 4 MB at 32x32x3"
     )
     assert auto_student.choose("auto-16MB", SMALL).name == "vgg8"
     large = Data(10, (128, 128, 3))
