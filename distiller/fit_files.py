@@ -54,6 +54,19 @@ class DeployedFiles:
             net = FromPixels(net)
         net.export(filepath, format=format, **kwargs)
 
+    def get_config(self):
+        """None: of it `clone_model`, `copy.deepcopy` and `to_json` would make another.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            "A method's variables and two nets have no config, by which Keras copies "
+            "a model. Expected another DistillationModel of the same arguments, with "
+            "load_all_weights, or a copy of its student. "
+            f"Received: a {type(self).__name__} of {self.student.name!r}."
+        )
+
     def _saved(self):
         net = self._deployed()
         return net.model if self.is_plain and net is self.student else net

@@ -14,7 +14,17 @@ class KerasSteps:
         """Nothing is left to build; in a strategy's scope Keras would try to."""
 
     def train_step(self, data):
-        """One step of the current phase."""
+        """One step of the current phase.
+
+        Raises:
+            ValueError: there was no `fit`, whose phases and method it is a step of.
+        """
+        if self.step is None:
+            raise ValueError(
+                "A batch alone does not tell the phase, nor what the method may know "
+                "of the data. Expected fit, and then train_on_batch. Received: "
+                "train_on_batch before fit."
+            )
         of_phase, of_all = self.counters
         batch = self._batch(data)
         batch |= {

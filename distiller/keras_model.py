@@ -209,6 +209,7 @@ class DistillationModel(
                 strategy has more than one replica.
         """
         self._check_one_replica("fit")
+        self._assert_compile_called("fit")
         fit_options.check_fit(kwargs)
         kwargs.pop("initial_epoch", None)  # 0
         x, y, weight, batch_size = fit_arrays.read(x, y, sample_weight, batch_size)

@@ -1,5 +1,7 @@
 """What a DistillationModel writes, and goes on from."""
 
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -146,3 +148,9 @@ def test_save_weights_stays_the_students(tmp_path):
     bare.load_weights(tmp_path / "student.weights.h5")
     for a, b in zip(bare.weights, made.student.model.weights, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("copy_of", [keras.models.clone_model, copy.deepcopy])
+def test_a_copy_is_refused_in_one_line(copy_of):
+    with pytest.raises(NotImplementedError, match="^A method's var.*'sequential.*$"):
+        copy_of(DistillationModel(plain(), None, "none"))

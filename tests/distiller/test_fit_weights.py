@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from distiller import DistillationModel
 from op_utils import class_weights
 from tests.distiller.fitted import IMAGES, LABELS, fit, model, plain
 
@@ -153,3 +154,13 @@ def test_a_second_fit_counts_and_checks_its_own_labels():
     np.testing.assert_array_equal(made.class_weights, class_weights.balanced(rare, 3))
     with pytest.raises(ValueError, match="do not fit the student.*from 0 to 3"):
         fit(made, y=np.arange(20) % 4)
+
+
+def test_what_comes_before_compile_or_fit_is_one_line():
+    with pytest.raises(ValueError, match="call `compile"):
+        fit(DistillationModel(plain(), None, "none"))
+    made = model("none")
+    with pytest.raises(ValueError, match="Received: train_on_batch before fit"):
+        made.train_on_batch(IMAGES[:5], LABELS[:5])
+    fit(made)
+    assert np.isfinite(made.train_on_batch(IMAGES[:5], LABELS[:5])).all()
