@@ -1,5 +1,7 @@
 """What `fit` and `evaluate` get, as the batches that methods see."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -118,20 +120,24 @@ def check_batches(batches: tf.data.Dataset, steps: int, batch_size=None) -> None
         )
 
 
-def data_spec(batches: tf.data.Dataset, labels, num_classes: int) -> base.DataSpec:
+def data_spec(
+    batches: tf.data.Dataset, labels, num_classes: int, look: Callable
+) -> base.DataSpec:
     """What the methods may know of the data.
 
     Args:
         batches: of `batches_of`.
         labels: of all images, of arrays; None reads them off one pass over the data.
         num_classes: of the student.
+        look: gets the first batch of that pass. Another iterator, only to look, would
+            change the order of a dataset that shuffles.
 
     Raises:
         ValueError: the data go on for ever, or a label is no class of the student.
     """
     batch_size = batches.element_spec["image"].shape[0]
     if labels is None:
-        labels = _read_labels(batches)
+        labels = _read_labels(batches, look)
     labels = np.asarray(labels, np.int32).reshape(-1)
     if not 0 <= labels.min() <= labels.max() < num_classes:
         raise ValueError(
@@ -163,7 +169,7 @@ def check_index(method: base.Distiller, batches: tf.data.Dataset) -> None:
         )
 
 
-def _read_labels(batches) -> np.ndarray:
+def _read_labels(batches, look) -> np.ndarray:
     if int(batches.cardinality()) == tf.data.INFINITE_CARDINALITY:
         raise ValueError(
             "The data have no end, so that they cannot be counted. Expected "
@@ -172,6 +178,8 @@ def _read_labels(batches) -> np.ndarray:
         )
     labels, index = [], []
     for batch in fit_values.checked(batches):
+        if not labels:
+            look(batch)
         labels.append(batch["label"].numpy())
         index.append(batch["index"].numpy() if "index" in batch else [])
     labels, index = np.concatenate(labels), np.concatenate(index).astype(int)

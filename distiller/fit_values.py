@@ -71,7 +71,14 @@ def check_pixels(net: Net, x) -> None:
 def _images(x):
     """The images of what `fit`, `evaluate` or `predict` get; None if there are none."""
     if isinstance(x, tf.data.Dataset):
-        x = next(iter(x.take(1)), None)
+        spec = _first(x.element_spec)
+        has_floats = spec is not None and spec.dtype.is_floating
+        x = next(iter(x.take(1)), None) if has_floats else None
+    return _first(x)
+
+
+def _first(x):
+    """The images of a batch, or their specification; None if there are none."""
     if isinstance(x, tuple | list):
         x = x[0] if x else None
     return x.get("image") if isinstance(x, dict) else x

@@ -213,7 +213,8 @@ class DistillationModel(
         fit_options.check_fit(kwargs)
         kwargs.pop("initial_epoch", None)  # 0
         x, y, weight, batch_size = fit_arrays.read(x, y, sample_weight, batch_size)
-        self.check_pixels(x)
+        if y is not None or self.data is not None:  # Else who reads the labels does.
+            self.check_pixels(x)
         if validation_split:
             x, y, weight, kwargs["validation_data"] = fit_arrays.split(
                 x, y, weight, validation_split, kwargs.get("validation_data")
@@ -225,7 +226,8 @@ class DistillationModel(
         fit_data.check_batches(batches, steps, batch_size)
         found = self.data
         if found is None or y is not None:  # Of arrays it costs nothing.
-            found = fit_data.data_spec(batches, y, self.student.num_classes)
+            classes = self.student.num_classes
+            found = fit_data.data_spec(batches, y, classes, look=self.check_pixels)
         data = self.data or found
         fit_data.check_same(data, batches, y)
         method = self.method or self.method_for(data)

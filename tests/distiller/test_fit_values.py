@@ -104,3 +104,20 @@ def test_keras_datasets_of_other_kinds_are_not_looked_at():
             return IMAGES, LABELS
 
     assert model().evaluate(Batches(), verbose=0)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_looking_at_pixels_starts_no_pass_of_its_own(dtype):
+    """It would change the order of every later pass over a dataset that shuffles."""
+    starts = []
+
+    def examples():
+        starts.append(1)
+        yield from zip((STORED / 99).astype(dtype), LABELS, strict=True)
+
+    shapes = tf.TensorSpec(STORED.shape[1:], dtype), tf.TensorSpec((), "int32")
+    batches = tf.data.Dataset.from_generator(examples, output_signature=shapes)
+    batches = batches.batch(5, drop_remainder=True)
+    batches = batches.apply(tf.data.experimental.assert_cardinality(len(LABELS) // 5))
+    model(small(1)).fit(batches, epochs=1, verbose=0)
+    assert len(starts) == 2  # labels, epoch
