@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import keras
 
-from nets import before_activation
+from nets import before_activation, preprocessing
 from nets.opened import Graph
 from nets.stages import Stages
 
@@ -39,7 +39,12 @@ class Tapped(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def find(graph: Graph, taps: Mapping[str, str] | None = None) -> Tapped:
+def find(
+    graph: Graph,
+    taps: Mapping[str, str] | None = None,
+    *,
+    any_layer_is_head: bool = False,
+) -> Tapped:
     """The taps of a Functional or Sequential model.
 
     Args:
@@ -47,11 +52,13 @@ def find(graph: Graph, taps: Mapping[str, str] | None = None) -> Tapped:
         taps: tap name -> layer name, "inner/layer" inside a model; None takes the ends
             of the stages (`stages.Stages`) as stage1, stage2, ... from the largest map
             to the smallest.
+        any_layer_is_head: whether the last layer is the head even if it only scales or
+            drops logits, as in files of before, whose weights are found by it.
 
     Returns:
         These taps; for each what its ReLU gets, or itself without one, as "NAME_pre";
-        "last_map", the smallest map; "embedding", the vector in front of the dense
-        head, or without such a head the mean of the last map.
+        "last_map", the smallest map; "embedding", the vector that the last dense layer
+        gets, or without such a layer the mean of the last map.
 
     Raises:
         ValueError: there is no such layer, its output is no map and no vector, or
@@ -88,8 +95,8 @@ def find(graph: Graph, taps: Mapping[str, str] | None = None) -> Tapped:
         last = found.setdefault("last_map", min(maps, key=lambda x: x.shape[1]))
         goes_on = stages.tokens_after(last)
         notes += (_GOES_ON_IN_TOKENS,) if goes_on else ()
-    head, embedding = _head(logits)
-    if head is None and maps and not goes_on:  # its head is no dense layer
+    head, embedding = _head(logits, any_layer_is_head)
+    if embedding is None and maps and not goes_on:  # its head is no dense layer
         embedding = keras.layers.GlobalAveragePooling2D()(last)
     if embedding is not None:
         found.setdefault("embedding", embedding)
@@ -164,17 +171,34 @@ def _check_shows_more_than_pixels(stages, tap: str, layer: str, tensor) -> None:
         )
 
 
-def _head(logits):
-    """The layer that made the logits of one vector, and this vector; or None, None."""
+def _head(logits, any_layer: bool):
+    """The layer that made the logits of one vector, and this vector.
+
+    Where logits are scaled, normalised or dropped after that layer, it is None: by
+    itself it does not make them. Without such a layer both are.
+    """
     operation, inputs = before_activation.producer(logits)
-    while _is_linear(operation):
-        operation, inputs = before_activation.producer(inputs[0])
+    makes_logits = True
+    while _is_linear(operation) or (not any_layer and _only_scales(logits)):
+        makes_logits = makes_logits and _is_linear(operation)
+        (logits,) = inputs
+        operation, inputs = before_activation.producer(logits)
     is_layer = isinstance(operation, keras.layers.Layer)
     if not is_layer or isinstance(operation, keras.Model) or len(inputs) != 1:
         return None, None
-    return (operation, inputs[0]) if len(inputs[0].shape) == 2 else (None, None)
+    if len(inputs[0].shape) != 2:
+        return None, None
+    return operation if makes_logits else None, inputs[0]
 
 
 def _is_linear(operation) -> bool:
     linear = getattr(operation, "activation", None) is keras.activations.linear
     return linear and isinstance(operation, keras.layers.Activation)
+
+
+def _only_scales(tensor) -> bool:
+    """Whether no matrix made it of a vector as long: a temperature, norm or dropout."""
+    operation, inputs = before_activation.producer(tensor)
+    same = len(inputs) == 1 and inputs[0].shape == tensor.shape
+    mixes = any(len(v.shape) > 1 for v in preprocessing.weights(operation))
+    return same and len(tensor.shape) == 2 and not mixes

@@ -43,8 +43,9 @@ class WrappedNet(Net):
             so itself.
         probabilities: whether the model returns probabilities, where no softmax is
             found in its graph; None looks at what it computes.
-        keeps_head: whether a model that returns probabilities has a head, which returns
-            them, too; so it was in files of before, whose weights are found by it.
+        keeps_head: whether the last layer is the head even of a model that returns
+            probabilities, which returns them, too, or if it only scales logits; so it
+            was in files of before, whose weights are found by it.
         **kwargs: of `keras.Model`.
 
     Attributes:
@@ -86,6 +87,7 @@ class WrappedNet(Net):
         self.notes, self.tap_layers, self._specs = (), {}, {}
         self._why_no_maps = ""
         self.tapped = self.untapped = self.head = None
+        self.keeps_head = keeps_head
         self.ends_in_softmax, has_graph = False, opened.has_graph(model)
         if isinstance(model, Net):
             self.class_names = model.class_names
@@ -101,7 +103,6 @@ class WrappedNet(Net):
         if probabilities is None:
             with model_state.kept(model):
                 self.probabilities = self._returns_probabilities()
-        self.keeps_head = keeps_head
         if self.probabilities:
             self.head = self.head if keeps_head else None
             self.notes += (
@@ -111,7 +112,7 @@ class WrappedNet(Net):
 
     def _find_taps(self, taps) -> None:
         graph = opened.opened(self.model, self.model_shape)
-        found = found_taps.find(graph, taps)
+        found = found_taps.find(graph, taps, any_layer_is_head=self.keeps_head)
         self.tap_layers, self.head = found.layers, found.head
         outputs, output = {"logits": found.logits}, graph.outputs[0]
         if self.head and before_activation.has_softmax_inside(output):

@@ -484,3 +484,42 @@ def test_a_classifier_of_keras_hub_shows_its_backbone(name):
     logits, taps = net(images, with_taps=True)
     np.testing.assert_allclose(logits, model(images), atol=1e-5)
     np.testing.assert_allclose(net.head(taps["embedding"]), logits, atol=1e-5)
+
+
+ON_LOGITS = {
+    "temperature": lambda x: layers.Rescaling(0.25)(x),
+    "operation": lambda x: x / 4.0,
+    "norm": lambda x: layers.BatchNormalization()(x),
+    "dropout": lambda x: layers.Dropout(0.5)(x),
+}
+
+
+@pytest.mark.parametrize("name", ON_LOGITS)
+def test_logits_are_no_embedding_where_they_are_scaled(name):
+    """They are as long as there are classes, and no dense layer gets them."""
+    images = keras.Input(SHAPE)
+    x = layers.Flatten()(conv(4, activation="relu")(images))
+    x = layers.Dense(7, activation="relu", name="hidden")(x)
+    logits = ON_LOGITS[name](layers.Dense(5, name="out")(x))
+    model = keras.Model(images, layers.Softmax()(logits))
+    net = nets.wrap(model)
+    _, taps = net(net.normalise(PIXELS), with_taps=True)
+    hidden = keras.Model(images, x)(net.normalise(PIXELS))
+    np.testing.assert_allclose(taps["embedding"], hidden, rtol=1e-5)
+    assert net.head is None  # none makes the logits by itself
+
+    config = net.get_config()
+    del config["keeps_head"]  # as files of before are
+    before = type(net).from_config(config)
+    if name != "operation":
+        assert before.tap_specs["embedding"].shape == (5,)
+        assert before.head is not None
+
+
+def test_augmentation_between_convolutions_ends_no_stage():
+    images = keras.Input(SHAPE)
+    x = conv(4, activation="relu", name="one")(images)
+    x = layers.RandomTranslation(0.1, 0.1)(x)
+    x = conv(4, activation="relu", strides=2, name="two")(x)
+    net = nets.wrap(keras.Model(images, head(x)))
+    assert net.tap_layers == {"stage1": "one", "stage2": "two"}
