@@ -2,6 +2,7 @@
 
 import keras
 
+from nets import preprocessing
 from nets.opened import Step
 from nets.preprocessing import kind
 
@@ -19,6 +20,7 @@ _PASSIVE = (
     _LAYERS.SpatialDropout2D,
     _LAYERS.ZeroPadding2D,
 )
+_RESIZING = (_LAYERS.CenterCrop, _LAYERS.RandomCrop, _LAYERS.Resizing)
 _PASSIVE_OPERATIONS = ("Cast", "Copy", "Pad")
 
 NORMS = (
@@ -88,8 +90,15 @@ def is_map(tensor) -> bool:
 
 
 def is_passive(operation) -> bool:
-    """Whether its output shows no more than its input."""
-    return isinstance(operation, _PASSIVE) or kind(operation) in _PASSIVE_OPERATIONS
+    """Whether its output shows no more than its input; augmentation moves it only."""
+    is_passive_layer = isinstance(operation, _PASSIVE) or _augments(operation)
+    return is_passive_layer or kind(operation) in _PASSIVE_OPERATIONS
+
+
+def _augments(operation) -> bool:
+    """Whether it is one of Keras' layers that change an image while it trains."""
+    is_of_images = isinstance(operation, preprocessing.IMAGE_LAYER)
+    return is_of_images and not isinstance(operation, _RESIZING)
 
 
 def has_no_activation(operation) -> bool:

@@ -7,14 +7,14 @@ from nets import model_state, scaling
 from nets.opened import Graph, Step, has_graph, opened
 
 # The base of all of Keras' layers of images; it is not exported by its name.
-_IMAGE_LAYER = keras.layers.Resizing.__base__
+IMAGE_LAYER = keras.layers.Resizing.__base__
 
 # They have weights, but say no more of an image than its pixels do.
 _OF_PIXELS = (keras.layers.BatchNormalization, keras.layers.Normalization)
 
 # They choose, move or blur pixels, and keep their scale.
 _KEEP_SCALE = (
-    _IMAGE_LAYER,
+    IMAGE_LAYER,
     keras.layers.AveragePooling2D,
     keras.layers.Cropping2D,
     keras.layers.Dropout,
@@ -46,7 +46,7 @@ _OPERATIONS_MOVE_CHANNELS = (
     "Transpose",
 )
 
-_BUILT_IN = (_IMAGE_LAYER, keras.layers.Rescaling, keras.layers.Normalization)
+_BUILT_IN = (IMAGE_LAYER, keras.layers.Rescaling, keras.layers.Normalization)
 _UNCHANGED = (np.float64(1), np.float64(0))
 
 
