@@ -179,12 +179,19 @@ class WrappedNet(Net):
         """Normalised images [B, H, W, C] in the model's own size and scale."""
         # Resized first: preprocessing may want three channels.
         images = scaling_lib.resize(images, self.model_shape)
-        return scaling_lib.rescale(images, self.mean, self.std, self._model_scaling)
+        images = scaling_lib.rescale(images, self.mean, self.std, self._model_scaling)
+        # Keras cuts what is behind the point, and 99.99999 is a pixel of 100.
+        return ops.round(images) if self._takes_whole_numbers else images
 
     @property
     def _model_scaling(self) -> str | tuple:
         model = self.model
         return (model.mean, model.std) if isinstance(model, Net) else self.scaling
+
+    @property
+    def _takes_whole_numbers(self) -> bool:
+        inputs = getattr(self.model, "inputs", None)
+        return bool(inputs) and "int" in inputs[0].dtype
 
     @property
     def converts_pixels(self) -> bool:

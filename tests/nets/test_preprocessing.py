@@ -182,3 +182,15 @@ def test_a_file_of_keras_hub_tells_of_its_converter(tmp_path):
         given.build(given.Given("teacher", path), 3, (32, 32, 3))
     net = nets.wrap(keras.saving.load_model(path), scaling="unit")
     assert list(net.tap_layers) == ["stage1", "stage2"]
+
+
+def test_whole_numbers_are_rounded_not_cut():
+    """Of a model for uint8 a pixel of 100, normalised and back, is 100 still."""
+    images = keras.Input(SHAPE, dtype="uint8")
+    x = layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(images))
+    of_bytes = keras.Model(images, layers.Dense(3)(layers.Flatten()(x)))
+    pixels = np.random.default_rng(0).integers(0, 256, (4, *SHAPE), np.uint8)
+    net = nets.wrap(of_bytes, scaling="pixels", mean=MEAN, std=STD)
+    normalised = net.normalise(pixels)
+    np.testing.assert_array_equal(net.as_the_model_expects(normalised), pixels)
+    np.testing.assert_allclose(net(normalised), of_bytes(pixels), rtol=1e-4, atol=1e-6)
