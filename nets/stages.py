@@ -26,6 +26,7 @@ class Stages:
         self._named = [id(x) for x in graph.named_outputs.values()]
         self.pixels = preprocessing.pixels(graph)
         self.linear = self._all_linear()
+        self._scores = self._all_scores(graph.outputs[0])
         self._through = self._on_every_path(graph)
         self._height = self._height_of_pixels(graph)
         self.layers = self._choose()
@@ -61,6 +62,22 @@ class Stages:
                 linear |= set(map(id, step.outputs))
         return linear
 
+    def _all_scores(self, output) -> set[int]:
+        """Maps of which the output is made without weights: class scores by place.
+
+        A convolution makes them in nets without a dense head, such as SqueezeNet.
+        """
+        scores, weighs = set(), False
+        while not weighs and self._positions[id(output)] >= 0:
+            step = self._steps[self._positions[id(output)]]
+            scores.add(id(output))
+            norm = isinstance(step.operation, kinds.NORMS)
+            weighs = bool(preprocessing.weights(step.operation)) and not norm
+            if len(step.inputs) != 1:
+                break
+            (output,) = step.inputs
+        return scores if weighs else set()
+
     def _on_every_path(self, graph) -> list[bool]:
         """Whether all that flows from the images to the output flows through a step."""
         last = [max(users, default=0) for users in self._users]
@@ -89,11 +106,13 @@ class Stages:
         return height
 
     def _is_feature(self, i: int) -> bool:
-        """Whether a step makes one map that is more than pixels."""
+        """Whether a step makes one map that is more than pixels, and not scores."""
         step = self._steps[i]
         is_map = len(step.outputs) == 1 and kinds.is_map(step.outputs[0])
-        is_new = is_map and id(step.outputs[0]) not in self.pixels
-        return is_new and not kinds.is_passive(step.operation)
+        if not is_map or id(step.outputs[0]) in self.pixels:
+            return False
+        is_scores = id(step.outputs[0]) in self._scores
+        return not is_scores and not kinds.is_passive(step.operation)
 
     def _halvings(self, i: int) -> int:
         """How often the height was halved, rounded."""
@@ -230,6 +249,7 @@ class Stages:
             )
         return (
             "its graph has no maps [B, H, W, C] with H and W above 1 behind its "
-            "preprocessing: they are inside a layer with a call of its own, or there "
-            "are none; only embedding and logits can be used"
+            "preprocessing: they are inside a layer with a call of its own, or a model "
+            "with several outputs (build it on the outer input), or there are none; "
+            "only embedding and logits can be used"
         )

@@ -516,6 +516,22 @@ def test_logits_are_no_embedding_where_they_are_scaled(name):
         assert before.head is not None
 
 
+@pytest.mark.parametrize("is_normed", [False, True])
+def test_scores_of_a_convolution_are_no_stage(is_normed):
+    """As in SqueezeNet: their mean is the logits, so they are no features."""
+    images = keras.Input(SHAPE)
+    x = conv(4, activation="relu", name="features")(images)
+    x = layers.Dropout(0.5)(x)
+    x = layers.Conv2D(5, 1, name="scores")(x)
+    x = layers.BatchNormalization()(x) if is_normed else x
+    x = layers.GlobalAveragePooling2D()(layers.ReLU()(x))
+    net = nets.wrap(keras.Model(images, layers.Softmax()(x)))
+    assert net.tap_layers == {"stage1": "features"}
+    assert net.tap_specs["embedding"].shape == (4,)
+    named = nets.wrap(net.model, {"stage1": "scores"})
+    assert named.tap_specs["stage1"].channels == 5
+
+
 def test_augmentation_between_convolutions_ends_no_stage():
     images = keras.Input(SHAPE)
     x = conv(4, activation="relu", name="one")(images)
