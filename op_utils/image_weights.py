@@ -37,5 +37,11 @@ def check_can_weigh(method, batch: Mapping) -> None:
         raise ValueError(
             "The method's terms have no weight for each image. Expected no "
             "sample_weight, or a method that takes each image by itself, such as "
-            f"Soft_logits or none. Received: {KEY} for {method.name}."
+            f"Soft_logits or none. Received: {KEY} for {_refusing(method)}."
         )
+
+
+def _refusing(method) -> str:
+    """Which method it is; of a sum the parts."""
+    parts = getattr(method, "parts", ())
+    return ", ".join(p.name for p in parts if not p.weighs_images) or method.name

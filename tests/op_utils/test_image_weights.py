@@ -27,5 +27,11 @@ def test_a_method_that_relates_images_refuses_weights():
     )
     with pytest.raises(ValueError, match="Received: sample_weight for rkd"):
         image_weights.check_can_weigh(relates, {"sample_weight": 0})
+    both = types.SimpleNamespace(
+        name="composition", weighs_images=False, parts=(weighs, relates)
+    )
+    relates.name = "sp"
+    with pytest.raises(ValueError, match="Received: sample_weight for sp[.]"):
+        image_weights.check_can_weigh(both, {"sample_weight": 0})
     image_weights.check_can_weigh(relates, {})
     image_weights.check_can_weigh(weighs, {"sample_weight": 0})
