@@ -36,7 +36,7 @@ class TanhBlock(keras.layers.Layer):
     def get_config(self):
         return {**super().get_config(), "width": self.width}
 
-class Plain(keras.Model):
+class TanhPlain(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.flatten, self.block = keras.layers.Flatten(), TanhBlock(4)
@@ -73,10 +73,10 @@ def make(kind, package):
     names = {"__name__": "elsewhere"}
     exec(CODE, names)
     if package:
-        for name in ("TanhBlock", "Plain", "act"):
+        for name in ("TanhBlock", "TanhPlain", "act"):
             keras.saving.register_keras_serializable(package)(names[name])
     if kind == "subclassed":
-        built = names["Plain"](name="mine")
+        built = names["TanhPlain"](name="mine")
         built.build((None, *SHAPE))
         return built
     layers = [
@@ -104,7 +104,7 @@ def test_a_class_of_that_name_is_enough(kind, package, code, tmp_path):
     with pytest.raises(ValueError) as info:
         given.build(source, 3, SHAPE)
     text = str(info.value)
-    own = "Plain" if kind == "subclassed" else "TanhBlock"
+    own = "TanhPlain" if kind == "subclassed" else "TanhBlock"
     assert own in text and "--imports=FILE.py" in text and str(path) in text
     assert "\n" not in text
 
