@@ -48,8 +48,8 @@ def plant(monkeypatch):
     def plant(change):
         right = found_taps.find
 
-        def wrong(*args):
-            return change(right(*args))
+        def wrong(*args, **options):
+            return change(right(*args, **options))
 
         monkeypatch.setattr(found_taps, "find", wrong)
 
