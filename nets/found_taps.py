@@ -97,7 +97,9 @@ def find(
         notes += (_GOES_ON_IN_TOKENS,) if goes_on else ()
     head, embedding = _head(logits, any_layer_is_head)
     if embedding is None and maps and not goes_on:  # its head is no dense layer
-        embedding = keras.layers.GlobalAveragePooling2D()(last)
+        # Keras' own name for it may be that of a layer that a file brought.
+        mean = keras.layers.GlobalAveragePooling2D(name="mean_of_last_map")
+        embedding = mean(last)
     if embedding is not None:
         found.setdefault("embedding", embedding)
     return Tapped(

@@ -35,7 +35,10 @@ class _Check:
         self.net, self.model = net, net.model
         noise = np.random.default_rng(0).integers(0, 256, (_IMAGES, *net.image_shape))
         self.images = net.normalise(noise.astype(np.uint8))
-        self.inputs = net.as_the_model_expects(self.images)
+        inputs = net.as_the_model_expects(self.images)
+        expected = getattr(self.model, "input", None)
+        is_dict = isinstance(expected, dict)  # of one image
+        self.inputs = dict.fromkeys(expected, inputs) if is_dict else inputs
         types = {layer.compute_dtype for layer in model_state.layers(self.model)}
         precision = next((name for name in _TOLERANCES if name in types), "float32")
         self.relative, self.absolute = _TOLERANCES.get(precision, _FLOAT32)

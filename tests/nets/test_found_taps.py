@@ -516,6 +516,16 @@ def test_logits_are_no_embedding_where_they_are_scaled(name):
         assert before.head is not None
 
 
+def test_the_mean_of_the_last_map_has_a_name_of_its_own():
+    """A file brings layers with the names that Keras gives the first of their kind."""
+    keras.utils.clear_session()
+    images = keras.Input(SHAPE)
+    pool = layers.GlobalAveragePooling2D(name="global_average_pooling2d")
+    x = layers.Reshape((1, 1, 4))(pool(conv(4, activation="relu")(images)))
+    model = keras.Model(images, layers.Flatten()(layers.Conv2D(5, 1)(x)))
+    assert nets.wrap(model).tap_specs["embedding"].shape == (4,)
+
+
 @pytest.mark.parametrize("is_normed", [False, True])
 def test_scores_of_a_convolution_are_no_stage(is_normed):
     """As in SqueezeNet: their mean is the logits, so they are no features."""
