@@ -5,12 +5,12 @@ Importing the package registers all nets with Keras, so that
 """
 
 from nets.base import Net
-from nets.model_check import two_classes
 from nets.narrowed import narrow
 from nets.profile import count_parameters, multiply_accumulates
 from nets.registry import build, canonical_name, names, register
 from nets.saving import load, save
 from nets.taps import Output, TapSpec
+from nets.unit_head import two_classes
 from nets.wrapped import seen_by, wrap
 
 __all__ = [

@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 
-from nets import before_activation, keras_errors
+from nets import before_activation, keras_errors, model_state
+from nets.base import Net
 
 _POOLING = (
     keras.layers.Flatten,
@@ -72,6 +73,43 @@ def _check_units(model, units: int) -> None:
         )
 
 
+def shapes(model: keras.Model, image_shape=None) -> tuple[tuple, int]:
+    """(H, W, C) that a model computes on, and its number of outputs.
+
+    Args:
+        model: any Keras model, or one of our nets.
+        image_shape: (H, W, C) of the images that it will get; None: as it says itself.
+
+    Raises:
+        ValueError: it does not classify images, or not ones with these channels.
+    """
+    if isinstance(model, Net):
+        shape, num_classes = tuple(model.image_shape), model.num_classes
+    else:
+        shape, num_classes = _shapes_of(model, image_shape)
+    channels = (image_shape or shape)[-1]
+    if channels not in (1, shape[-1]):
+        raise ValueError(
+            f"The model {model.name!r} takes other images. Expected grey ones or "
+            f"{shape[-1]} channels. Received: {channels} channels."
+        )
+    return shape, num_classes
+
+
+def _shapes_of(model, image_shape) -> tuple[tuple, int]:
+    shape = getattr(model, "input_shape", None)
+    if shape is None and image_shape is not None:
+        shape = (None, *image_shape)
+    if isinstance(shape, tuple) and len(shape) == 4 and None in shape[1:3]:
+        shape = (None, *image_shape[:2], shape[3]) if image_shape else shape
+    output = getattr(model, "output_shape", None)
+    if output is None and shape is not None:
+        with model_state.kept(model):
+            output = output_shape(model, shape)
+    check(model, shape, output)
+    return tuple(shape[1:]), output[-1]
+
+
 def output_shape(model: keras.Model, shape):
     """What a model makes of one image of zeros, as `keras.Model.output_shape` says it.
 
@@ -116,62 +154,6 @@ def head_hint(model, num_classes: int) -> str:
         "head does; one is added by keras.Model(model.input, keras.layers.Dense("
         f"{num_classes})(model.output)), and has to be trained."
     )
-
-
-def two_classes(model: keras.Model) -> keras.Model:
-    """A model of one unit, for a yes or no, as one of two classes.
-
-    The unit's logit z becomes the logits (0, z): the softmax of these gives 1 - p and p
-    of the sigmoid's p. Kernel and bias are [0, w] and [0, b]; all else is shared.
-
-    Args:
-        model: Functional or Sequential, with a last `Dense(1)` with a sigmoid, behind
-            it or in it, or with none (then the output is z itself).
-
-    Returns:
-        The model with an output [B, 2] of probabilities: of the class 0 and of 1.
-
-    Raises:
-        ValueError: the model has no such end.
-    """
-    end = last_operation(model)
-    tensor = model.outputs[0] if end is not None else None
-    if before_activation.ends_in_sigmoid(end) and not isinstance(
-        end, keras.layers.Dense
-    ):
-        tensor = _inputs_of(tensor)[0]
-        end = tensor._keras_history[0]
-    is_linear = getattr(end, "activation", None) is keras.activations.linear
-    is_unit = isinstance(end, keras.layers.Dense) and end.units == 1
-    if not is_unit or tensor._keras_history[0] is not end:
-        raise ValueError(
-            "The model does not end in one unit. Expected a Functional or Sequential "
-            "model with a last Dense(1), its sigmoid in it or behind it. Received: "
-            f"model {model.name!r} with "
-            f"{'an unknown end' if end is None else f'{end.name!r} at its end'}."
-        )
-    if not (is_linear or before_activation.ends_in_sigmoid(end)):
-        raise ValueError(
-            "The unit is neither a sigmoid nor a logit. Expected the one or the other. "
-            f"Received: layer {end.name!r} with {end.activation}."
-        )
-    both = keras.layers.Dense(
-        2,
-        activation="softmax",
-        use_bias=end.use_bias,
-        dtype=end.dtype_policy,
-        name=end.name,
-    )
-    output = both(_inputs_of(tensor)[0])
-    both.set_weights(
-        [keras.ops.concatenate([0.0 * w, w], axis=-1) for w in end.weights]
-    )
-    return keras.Model(model.inputs[0], output, name=model.name)
-
-
-def _inputs_of(tensor) -> list:
-    operation, node, _ = tensor._keras_history
-    return operation._inbound_nodes[node].input_tensors
 
 
 def _is_several(shape) -> bool:

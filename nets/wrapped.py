@@ -73,8 +73,7 @@ class WrappedNet(Net):
         keeps_head: bool = False,
         **kwargs,
     ):
-        shape, num_classes = _shapes(model, image_shape)
-        _check_channels(model, (image_shape or shape)[-1], shape[-1])
+        shape, num_classes = model_check.shapes(model, image_shape)
         # The model casts by itself: pixels of 0 to 255 do not survive half precision.
         kwargs = {"name": model.name, **kwargs, "dtype": model.dtype_policy}
         kwargs["autocast"] = False
@@ -294,28 +293,3 @@ def _check_without_layers(taps, reason: str) -> None:
             f"{reason} Expected a Functional or Sequential model where taps are named "
             f"by layers. Received: taps={dict(taps)}."
         )
-
-
-def _check_channels(model, of_images: int, of_model: int) -> None:
-    if of_images not in (1, of_model):
-        raise ValueError(
-            f"The model {model.name!r} takes other images. Expected grey ones or "
-            f"{of_model} channels. Received: {of_images} channels."
-        )
-
-
-def _shapes(model, image_shape) -> tuple[tuple, int]:
-    """(H, W, C) that the model computes on, and its number of outputs."""
-    if isinstance(model, Net):
-        return model.image_shape, model.num_classes
-    shape = getattr(model, "input_shape", None)
-    if shape is None and image_shape is not None:
-        shape = (None, *image_shape)
-    if isinstance(shape, tuple) and len(shape) == 4 and None in shape[1:3]:
-        shape = (None, *image_shape[:2], shape[3]) if image_shape else shape
-    output = getattr(model, "output_shape", None)
-    if output is None and shape is not None:
-        with model_state.kept(model):
-            output = model_check.output_shape(model, shape)
-    model_check.check(model, shape, output)
-    return tuple(shape[1:]), output[-1]
