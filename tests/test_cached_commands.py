@@ -43,6 +43,7 @@ def numbers(folder):
     return state, rows
 
 
+@pytest.mark.slow
 def test_phases_that_need_taps_go_on_without_the_cache(teacher, tmp_path):
     flags = "--distiller=FitNet", "--teacher_cache", "--teacher_cache_precision=float16"
     finished = command(teacher, tmp_path, *flags).wait()

@@ -67,12 +67,12 @@ def test_evaluation_agrees_with_training(teacher):
 @pytest.mark.parametrize(
     "flags",
     [
-        ("--distiller=AT", "--randaugment=1", "--mixup=0.2", "--cutmix=1"),
-        ("--distiller=hint", "--init_epochs=1", "--precision=mixed_float16"),
         ("--validation=0.2", "--evaluate_every=2", "--warmup_epochs=1"),
         *(
             pytest.param(flags, marks=pytest.mark.slow)
             for flags in [
+                ("--distiller=AT", "--randaugment=1", "--mixup=0.2", "--cutmix=1"),
+                ("--distiller=hint", "--init_epochs=1", "--precision=mixed_float16"),
                 ("--distiller=VID+Soft_logits", "--hparam=VID.weight=0.5"),
                 ("--distiller=FitNet", "--hparam=variant=one_phase"),
                 ("--distiller=hint", "--init_epochs=1", "--schedule=step"),

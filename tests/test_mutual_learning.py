@@ -83,6 +83,7 @@ def test_the_teachers_figures_are_those_of_the_saved_net(finished):
     assert (figures["top1"], figures["loss"]) == (result["top1"], result["loss"])
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_the_same(finished, tmp_path):
     # Without the flags that decide nothing here: the run is the same.
     process = command(tmp_path, checkpoint_every=3)

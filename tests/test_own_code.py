@@ -86,6 +86,7 @@ def test_alone_and_with_another_file_than_it_began_with(folder, teacher):
     assert_one_clear_line(resumed, "began with other input: --imports=my_method.py had")
 
 
+@pytest.mark.slow
 def test_in_a_sum(folder, teacher):
     flags = (*TINY, IMPORTS, "--student=tiny", f"--teacher={teacher}")
     flags += ("--distiller=Soft_logits+Mine", "--train_dir=run")

@@ -133,6 +133,7 @@ def files(folder):
     }
 
 
+@pytest.mark.slow
 def test_the_cache_is_told_and_not_filled(tmp_path):
     one = parts(tmp_path, name="Soft_logits")
     asked = count_teacher(one)

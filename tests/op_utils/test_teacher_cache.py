@@ -89,7 +89,7 @@ def converted(kind):
     )
 
 
-@pytest.mark.parametrize("kind", ["net", "model"])
+@pytest.mark.parametrize("kind", [pytest.param("net", marks=pytest.mark.slow), "model"])
 def test_pixels_that_are_converted_for_the_teacher_change_no_bit(kind, tmp_path):
     """In a step the student takes the normalised images, too, before they are."""
     teacher = converted(kind)
@@ -221,6 +221,7 @@ def test_a_resumed_run_needs_only_what_is_left(tmp_path):
     assert_equal_to_live(again, 1, first_epoch=1)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_one_phase_ends(tmp_path):
     """The phase that is done is built again, of the teacher's own outputs."""
     data = cached_runs.data()
