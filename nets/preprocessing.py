@@ -158,11 +158,13 @@ def _affine_maps(graph: Graph) -> list:
         operation = step.operation
         normalises = isinstance(operation, keras.layers.Normalization)
         fixed = not weights(operation) or normalises
-        if fixed and len(before) == len(step.inputs):
-            after = _after(operation, before, step)
-            maps.update({id(tensor): after for tensor in step.outputs})
-        else:
+        is_known = fixed and len(before) == len(step.inputs)
+        after = _after(operation, before, step) if is_known else None
+        if after is None:
+            # Whatever a layer of the user's does, it gets what is rescaled before it.
             found += before
+        else:
+            maps.update({id(tensor): after for tensor in step.outputs})
     return found
 
 

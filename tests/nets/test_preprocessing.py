@@ -194,3 +194,18 @@ def test_whole_numbers_are_rounded_not_cut():
     normalised = net.normalise(pixels)
     np.testing.assert_array_equal(net.as_the_model_expects(normalised), pixels)
     np.testing.assert_allclose(net(normalised), of_bytes(pixels), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("is_behind", [True, False])
+def test_a_layer_of_ones_own_hides_no_rescaling_before_it(is_behind):
+    """As the patches of a vision transformer; in front of it nothing is known."""
+
+    class Doubled(layers.Layer):
+        def call(self, x):
+            return 2.0 * x
+
+    stack = [layers.Rescaling(1 / 255), Doubled()]
+    stack = stack if is_behind else stack[::-1]
+    head = [layers.Flatten(), layers.Dense(3)]
+    model = keras.Sequential([keras.Input(SHAPE), *stack, *head])
+    assert preprocessing.scaling_of(model) == ("pixels" if is_behind else "")
