@@ -70,14 +70,18 @@ def measured(model, case, images, labels):
     probabilities = output if case.probabilities else softmax(output)
     of_label = probabilities[np.arange(len(labels)), labels]
     top1 = np.mean(probabilities.argmax(axis=1) == labels)
-    return {"top1": top1, "loss": -np.mean(np.log(np.maximum(of_label, 1e-30)))}
+    # A probability of 0 is a logit far off, of which Keras' softmax tells no more.
+    loss = -np.mean(np.log(of_label)) if of_label.min() > 1e-30 else None
+    return {"top1": top1, "loss": loss}
 
 
 def assert_figures(found, expected, model):
     half = "16" in model.compute_dtype
     # One image on the border of two classes may fall on either side.
     assert found["top1"] == pytest.approx(expected["top1"], abs=0.02)
-    assert found["loss"] == pytest.approx(expected["loss"], rel=5e-2 if half else 1e-3)
+    tolerance = 5e-2 if half else 1e-3
+    if expected["loss"] is not None:
+        assert found["loss"] == pytest.approx(expected["loss"], rel=tolerance)
     weights = [v for v in model.weights if "seed_generator" not in v.path]
     parameters = sum(np.prod(v.shape) for v in weights if not is_statistic(v))
     assert found["parameters"] == parameters
