@@ -7,15 +7,14 @@ import random
 import keras
 from keras import tree
 
-from nets import width_axes, widths
+from nets import keras_errors, width_axes, widths
+from nets.opened import calls, functional
 from nets.width_axes import Axes, of_shape
 from nets.width_trace import (
     Traced,
     called,
-    graph_of,
     has_graph,
     is_built_in,
-    nodes_of,
 )
 
 
@@ -55,7 +54,7 @@ def narrow(
             f"at most 1. Received: width={width!r}."
         )
     _check_is_graph(model)
-    graph = graph_of(model)
+    graph = functional(model)
     _check_ends(model, graph)
     traced = Traced()
     for output in traced.run(model, [of_shape(x.shape) for x in graph.inputs]):
@@ -75,7 +74,7 @@ def narrow(
 def _check_is_graph(model) -> None:
     """Raises ValueError unless it is a Functional or Sequential model of Keras' own."""
     kind, received = type(model), f"Received: model={model.name!r}"
-    is_graph = hasattr(graph_of(model), "_nodes_by_depth")
+    is_graph = hasattr(functional(model), "_nodes_by_depth")
     if isinstance(model, keras.Sequential) and not is_graph:
         raise ValueError(
             "The model's sizes are not known yet. Expected one that is built: call it, "
@@ -110,7 +109,7 @@ class _Builder:
 
     def model(self, model, name: str) -> keras.Model:
         """The new model."""
-        graph = graph_of(model)
+        graph = functional(model)
         axes = self._traced.inputs[id(model)]
         inputs = [
             self._input(x, sizes) for x, sizes in zip(graph.inputs, axes, strict=True)
@@ -134,7 +133,7 @@ class _Builder:
 
     def _functional(self, graph, inputs, name: str) -> keras.Model:
         found = dict(zip(map(id, graph.inputs), inputs, strict=True))
-        for node in nodes_of(graph):
+        for node in calls(graph):
             args, kwargs = node.arguments.fill_in(found)
             if kwargs.get("training", True) is False:  # as a frozen model is called
                 del kwargs["training"]
@@ -191,10 +190,10 @@ def _named(op):
     try:
         yield
     except (TypeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
         raise ValueError(
             "The narrow model does not fit together. Expected layers whose channels "
-            f"follow from those before. Received: {called(op)}: {reason}"
+            f"follow from those before. Received: {called(op)}: "
+            f"{keras_errors.line_of(error)}"
         ) from error
 
 

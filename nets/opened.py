@@ -70,7 +70,7 @@ def has_graph(model: keras.Model) -> bool:
 
 def operations(model: keras.Model) -> list[keras.Operation]:
     """The layers and operations of a model's own graph, a model inside as one."""
-    return list(_functional(model).operations)
+    return list(functional(model).operations)
 
 
 def opened(model: keras.Model, image_shape=None) -> Graph:
@@ -123,19 +123,20 @@ class _Found:
                 self.named_outputs[name] = tensors[id(tensor)]
 
 
-def _functional(model):
+def functional(model: keras.Model) -> keras.Model:
+    """The Functional model that a Sequential one is, too; of another the model."""
     return getattr(model, "_functional", None) or model
 
 
-def _nodes(model):
-    """Calls of the model's graph, in an order in which they can be computed."""
-    by_depth = _functional(model)._nodes_by_depth
+def calls(model: keras.Model) -> list:
+    """The graph's calls in an order in which they can be computed, without inputs."""
+    by_depth = functional(model)._nodes_by_depth
     depths = sorted(by_depth, reverse=True)
-    return [node for depth in depths for node in by_depth[depth]]
+    return [n for depth in depths for n in by_depth[depth] if not n.is_input]
 
 
 def _tensors(model):
-    return [tensor for node in _nodes(model) for tensor in node.outputs]
+    return [tensor for node in calls(model) for tensor in node.outputs]
 
 
 def _opens(layer) -> bool:
@@ -143,15 +144,15 @@ def _opens(layer) -> bool:
     return is_plain and (
         not model_state.has_own_call(layer)
         and type(layer).call.__module__ in _OWN_CALLS
-        and hasattr(_functional(layer), "_nodes_by_depth")
-        and len(layer.inputs) == len(_functional(layer).outputs) == 1
+        and hasattr(functional(layer), "_nodes_by_depth")
+        and len(layer.inputs) == len(functional(layer).outputs) == 1
     )
 
 
 def _replayed(model, images, prefix: str, found: _Found) -> list[keras.KerasTensor]:
     """The model's outputs for symbolic images, layer by layer."""
-    graph = _functional(model)
-    nodes = [node for node in _nodes(model) if not node.is_input]
+    graph = functional(model)
+    nodes = calls(model)
     uses = [id(node.operation) for node in nodes]
     tensors = {id(graph.inputs[0]): _as(graph.inputs[0], images)}
     for node in nodes:
@@ -222,7 +223,7 @@ def _key(tensor):
 
 
 def _steps(model, names) -> tuple[Step, ...]:
-    nodes = [node for node in _nodes(model) if not node.is_input]
+    nodes = calls(model)
     full = [names.get(_key(n.outputs[0]), n.operation.name) for n in nodes]
     steps = []
     for i, (node, name) in enumerate(zip(nodes, full, strict=True)):

@@ -3,17 +3,13 @@
 import keras
 
 from nets import width_rules, width_rules_of_ops, widths
+from nets.opened import calls, functional
 from nets.width_axes import Axes, Call, axes_in, of_shape
-
-
-def graph_of(model) -> keras.Model:
-    """The Functional model that a Sequential one is, too."""
-    return getattr(model, "_functional", None) or model
 
 
 def has_graph(op) -> bool:
     """Whether it is a model that computes its graph, and nothing else."""
-    graph = graph_of(op)
+    graph = functional(op)
     if not isinstance(op, keras.Model) or not hasattr(graph, "_nodes_by_depth"):
         return False
     return is_built_in(type(op)) or any(
@@ -26,15 +22,6 @@ def has_graph(op) -> bool:
 def is_built_in(kind: type) -> bool:
     """Whether a class is Keras' own."""
     return kind.__module__.partition(".")[0] == "keras"
-
-
-def nodes_of(graph):
-    """The graph's calls in an order in which they can be computed."""
-    nodes = graph._nodes_by_depth
-    for depth in sorted(nodes, reverse=True):
-        for node in nodes[depth]:
-            if not node.is_input:
-                yield node
 
 
 class Traced:
@@ -60,14 +47,14 @@ class Traced:
 
     def run(self, model, inputs: list[Axes]) -> list[Axes]:
         """The axes of a model's outputs, for those of its inputs."""
-        graph = graph_of(model)
+        graph = functional(model)
         before = self.inputs.setdefault(id(model), inputs)
         for one, other in zip(before, inputs, strict=True):
             for mine, its in zip(one.sizes, other.sizes, strict=True):
                 if mine is not None and its is not None and mine.number == its.number:
                     widths.equate(mine, its)
         found = dict(zip(map(id, graph.inputs), inputs, strict=True))
-        for node in nodes_of(graph):
+        for node in calls(graph):
             args, kwargs = node.arguments.fill_in(found)
             outputs = self._call(node.operation, args, kwargs, node.outputs)
             found |= zip(map(id, node.outputs), outputs, strict=True)
