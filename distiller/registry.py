@@ -1,7 +1,6 @@
 """Names of the methods, as users of the field know them."""
 
 import difflib
-import inspect
 from collections.abc import Callable, Sequence
 
 from distiller import (
@@ -34,6 +33,7 @@ from distiller import (
     sp,
     vid,
 )
+from op_utils import origin
 
 # One line for each method of the repository: name -> (class, aliases).
 METHODS = {
@@ -170,7 +170,7 @@ def _check_free(name: str, others: Sequence[str], method: type) -> None:
         owner = taken.get(folded(spelling))
         if owner is None:
             continue
-        if owner == name and _is_same(_all()[owner][0], method):
+        if owner == name and origin.is_same(_all()[owner][0], method):
             continue
         raise ValueError(
             "This is the name of another method. Expected a name that none has, or the "
@@ -178,21 +178,6 @@ def _check_free(name: str, others: Sequence[str], method: type) -> None:
             f"{method.__module__}.{method.__qualname__}, which is {owner}, "
             f"{method_class(owner).__module__}.{method_class(owner).__qualname__}."
         )
-
-
-def _is_same(before: type, now: type) -> bool:
-    """Whether one class takes the place of the other: both come from one text."""
-    if before.__qualname__ != now.__qualname__:
-        return False
-    return before.__module__ == now.__module__ or _file(before) == _file(now) != ""
-
-
-def _file(method: type) -> str:
-    """Where its functions are written, whatever the module is called; "" if unknown."""
-    functions = filter(inspect.isfunction, vars(method).values())
-    files = (function.__code__.co_filename for function in functions)
-    # A prompt's and a notebook's are none, and begin so.
-    return next((file for file in files if not file.startswith("<")), "")
 
 
 def _spellings() -> dict[str, str]:

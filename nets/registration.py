@@ -14,6 +14,7 @@ from nets import preprocessing, wrap_check
 from nets.base import Net
 from nets.scaling import SCALINGS
 from nets.wrapped import WrappedNet
+from op_utils import origin
 
 # No "/", ":", "," or "=", at which flags are split, and no suffix of a file.
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]|\.[0-9])*")
@@ -97,10 +98,7 @@ class Registered:
 
     def replaces(self, earlier: "Registered") -> bool:
         """Whether it is the same function or class, of what was run again."""
-        if earlier.maker.__qualname__ != self.maker.__qualname__:
-            return False
-        is_module = earlier.maker.__module__ == self.maker.__module__
-        return is_module or _file(earlier.maker) == _file(self.maker) != ""
+        return origin.is_same(earlier.maker, self.maker)
 
     @property
     def _options(self) -> tuple[str, ...]:
@@ -131,7 +129,7 @@ class Registered:
             raise ValueError(
                 f"The net {self.name} cannot be built. Expected "
                 f"{'.'.join(self.origin)} to run. Received: {type(error).__name__}: "
-                f"{error} ({_line_in(_file(self.maker), error)})."
+                f"{error} ({_line_in(origin.file_of(self.maker), error)})."
             ) from error
         finally:
             keras.config.set_dtype_policy(policy)
@@ -234,15 +232,6 @@ def _takes(maker: Callable, name: str) -> bool:
 def _has_rest(parameters) -> bool:
     kinds = [parameter.kind for parameter in parameters.values()]
     return inspect.Parameter.VAR_KEYWORD in kinds
-
-
-def _file(maker: Callable) -> str:
-    """Where it is written, whatever the module is called; "" if that is unknown."""
-    inner = vars(maker).values() if inspect.isclass(maker) else (maker,)
-    codes = (function.__code__ for function in inner if inspect.isfunction(function))
-    # A prompt's and a notebook's are none, and begin so.
-    files = (c.co_filename for c in codes if not c.co_filename.startswith("<"))
-    return next(files, "")
 
 
 def _line_in(file: str, error: Exception) -> str:
