@@ -4,7 +4,7 @@ python benchmark.py --flagfile=configs/grids/smoke.flags. See docs/benchmark.md.
 flags of train_w_distill.py are known, too, and count for every run of the grid.
 """
 
-import op_utils.environment  # noqa: F401
+import common.before_tensorflow  # noqa: F401
 
 # isort: split
 
@@ -18,12 +18,13 @@ from collections.abc import Iterator
 from absl import flags
 
 import dataloader
+from common import before_tensorflow as environment
 from comparison import cells as cells_lib
 from comparison import estimate, grid_flags, listing, references, report, search
 from comparison.progress import Progress
 from comparison.record import FAILED, FINISHED, MISSING
 from comparison.runner import Runner
-from op_utils import cache_plan, command_line, environment, forecast, option_flags
+from op_utils import cache_plan, command_line, forecast, option_flags
 from op_utils.evaluation import Evaluator
 from op_utils.totals import NonFiniteLoss
 from train_w_distill import build_net, build_pair, canonical

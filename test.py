@@ -3,7 +3,7 @@
 python test.py --checkpoint=runs/.../student.keras --dataset=digits
 """
 
-import op_utils.environment  # noqa: F401
+import common.before_tensorflow  # noqa: F401
 
 # isort: split
 
@@ -12,12 +12,12 @@ import pathlib
 from absl import flags
 
 import dataloader
+from common import files
 from nets import class_names, for_data, given, profile
 from op_utils import (
     class_results,
     command_line,
     evaluation,
-    files,
     metrics,
     option_flags,
     report,

@@ -3,7 +3,7 @@
 The bare command does so on scikit-learn's digits. See --helpshort, --list, README.md.
 """
 
-import op_utils.environment  # noqa: F401
+import common.before_tensorflow  # noqa: F401
 
 # isort: split
 

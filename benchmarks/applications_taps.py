@@ -3,7 +3,7 @@
 Runs as `python -m benchmarks.applications_taps`.
 """
 
-import op_utils.environment  # noqa: F401
+import common.before_tensorflow  # noqa: F401
 
 # isort: split
 
@@ -11,9 +11,9 @@ import pathlib
 
 import keras
 
+from common import files
 from nets import applications
 from nets.wrapped import WrappedNet
-from op_utils import files
 
 SIZE, LARGEST = 64, 80  # of the images; the least that all models accept is 75
 CLASSES = 10

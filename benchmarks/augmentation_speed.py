@@ -5,7 +5,7 @@ for some rows. A row is the median of several epochs, of which all rows take tur
 that a machine whose speed drifts favours none. Prints a Markdown table.
 """
 
-import op_utils.environment  # noqa: F401
+import common.before_tensorflow  # noqa: F401
 
 # isort: split
 

@@ -5,7 +5,7 @@ phases on each pair; what refuses a pair is quoted. Cells that the file has alre
 kept, so that a run that was stopped goes on.
 """
 
-import op_utils.environment  # noqa: F401
+import common.before_tensorflow  # noqa: F401
 
 # isort: split
 
@@ -17,7 +17,7 @@ from absl import app, flags
 
 import distiller
 from benchmarks import workload
-from op_utils import files
+from common import files
 
 # Tables 1 and 2 of Tian et al. 2020 (https://arxiv.org/abs/1910.10699), and the pairs
 # of PkuDavidGuan's code on CINIC-10.

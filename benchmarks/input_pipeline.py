@@ -8,7 +8,7 @@ drifts favours neither. They are long, because at the start of a block on one ba
 pipeline still fills its buffer.
 """
 
-import op_utils.environment  # noqa: F401
+import common.before_tensorflow  # noqa: F401
 
 # isort: split
 

@@ -5,7 +5,7 @@ machine whose speed drifts favours none; a ratio is the median over the pairs. A
 with several phases has a row for each. Prints a Markdown table row by row.
 """
 
-import op_utils.environment  # noqa: F401
+import common.before_tensorflow  # noqa: F401
 
 # isort: split
 

@@ -6,7 +6,7 @@ medians. The multiply-accumulates of a step are one teacher forward and three st
 forwards (backward counts twice).
 """
 
-import op_utils.environment  # noqa: F401
+import common.before_tensorflow  # noqa: F401
 
 # isort: split
 

@@ -6,7 +6,7 @@ machine whose speed drifts favours none. The first cached run fills the cache; t
 part of its time.
 """
 
-import op_utils.environment  # noqa: F401
+import common.before_tensorflow  # noqa: F401
 
 # isort: split
 

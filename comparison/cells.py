@@ -6,12 +6,13 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 import distiller
+from common import files
 from comparison import block_seeds, idle_axes
 from comparison import record as record_lib
 from comparison.grid import Grid, Method
 from comparison.record import FAILED, Record
 from nets import given, saving
-from op_utils import files, run_inputs
+from op_utils import run_inputs
 from op_utils.options import MAY_BE_UNUSED, Options
 from op_utils.run_folder import RunFolder, differences
 

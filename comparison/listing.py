@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from common import quantities
 from comparison import estimate
 from comparison.cells import Cell
 from comparison.progress import place_of
 from comparison.record import FAILED, FINISHED
-from op_utils import quantities
 
 
 def lines(

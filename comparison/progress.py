@@ -5,9 +5,9 @@ import time
 
 import tqdm
 
+from common import quantities
 from comparison.cells import Cell
 from comparison.record import FINISHED, Record
-from op_utils import quantities
 
 
 class Progress:

@@ -7,7 +7,8 @@ import statistics
 from typing import Any
 
 import distiller
-from op_utils import files, metrics_table, provenance, run_files
+from common import files
+from op_utils import metrics_table, provenance, run_files
 from op_utils.run_folder import RunFolder
 
 FINISHED, FAILED, MISSING = "finished", "failed", "missing"

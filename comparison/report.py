@@ -5,10 +5,10 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+from common import files
 from comparison import contents, data_files, markdown, page, published_table, summary
 from comparison.record import Record
 from comparison.references import ALONE
-from op_utils import files
 
 MARKDOWN, PAGE = "report.md", markdown.PAGE
 CELLS, NUMBERS = "cells.csv", "report.json"

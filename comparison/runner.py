@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 
 import filelock
 
+from common import files
+from common.interruption import Interrupted
 from comparison import launch
 from comparison.cells import Cell
 from comparison.record import FINISHED
-from op_utils import files, option_flags
-from op_utils.interruption import Interrupted
+from op_utils import option_flags
 
 _POLL = 0.2  # seconds
 _TOGETHER = 0.5  # seconds

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from op_utils import files
+from common import files
 
 _UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
 

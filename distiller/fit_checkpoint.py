@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from common import files
 from distiller import base
-from op_utils import files
 
 FORMAT = 1
 SUFFIX = ".npz"

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable, Sequence
 
+from common import origin
 from distiller import (
     ab,
     afd,
@@ -33,7 +34,6 @@ from distiller import (
     sp,
     vid,
 )
-from op_utils import origin
 
 # One line for each method of the repository: name -> (class, aliases).
 METHODS = {

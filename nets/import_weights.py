@@ -3,7 +3,7 @@
 python -m nets.import_weights resnet56.pth --net=resnet56 --out=teacher.keras
 """
 
-import op_utils.environment  # noqa: F401
+import common.before_tensorflow  # noqa: F401
 
 # isort: split
 

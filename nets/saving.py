@@ -5,9 +5,9 @@ import pathlib
 
 import keras
 
+from common import files
 from nets import h5_files, keras_errors, model_files, own_classes
 from nets.base import Net
-from op_utils import files
 
 SUFFIX = ".keras"
 

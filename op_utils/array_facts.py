@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from op_utils import files
+from common import files
 
 FORMAT = 2
 _WHOLE = 1  # the format that had one digest of all bytes

@@ -11,7 +11,8 @@ import pathlib
 import ml_dtypes
 import numpy as np
 
-from op_utils import array_facts, files
+from common import files
+from op_utils import array_facts
 
 TYPES = {
     "float32": np.dtype(np.float32),

@@ -7,7 +7,7 @@ import shutil
 import zipfile
 from collections.abc import Callable
 
-from op_utils import files
+from common import files
 from op_utils.observer import Observer
 
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 import filelock
 import numpy as np
 
-from op_utils import array_facts, array_file, files, kept_array
+from common import files
+from common.quantities import size as _size
+from op_utils import array_facts, array_file, kept_array
 from op_utils.array_facts import Damaged
-from op_utils.quantities import size as _size
 
 # Pieces that are wanted: version -> names.
 Wanted = Mapping[int, frozenset[str]]

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from op_utils import files, kept_output
+from common import files
+from op_utils import kept_output
 
 KEY = "teacher_cache_gap"  # of config.json and result.json: output -> largest gap
 _BATCHES = 2  # of each phase

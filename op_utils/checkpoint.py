@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
-from op_utils import files
+from common import files
 
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{10})")

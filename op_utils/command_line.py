@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from absl import app, flags, logging
 
-from op_utils.interruption import Interrupted
+from common.interruption import Interrupted
 from op_utils.totals import NonFiniteLoss
 
 BAD_INPUT, FAILED = 2, 1

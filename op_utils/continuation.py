@@ -5,8 +5,9 @@ import json
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from op_utils import computation, files, metrics_table, user_code
-from op_utils.file_digest import file_digest
+from common import files
+from common.digests import file_digest
+from op_utils import computation, metrics_table, user_code
 from op_utils.net_options import TEACHER_MODEL
 from op_utils.options import Options
 from op_utils.run_folder import RunFolder

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from absl import flags
 
-from op_utils import command_line, files, metrics_table, report, run_files
+from common import files
+from op_utils import command_line, metrics_table, report, run_files
 from op_utils.run_folder import RunFolder
 
 flags.DEFINE_string("plot", "", "Where to write the plot; its suffix says the format.")

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable, Mapping
 
-from op_utils import environment, outcome, quantities, run_inputs
+from common import before_tensorflow as environment
+from common import quantities
+from op_utils import outcome, run_inputs
 from op_utils.evaluation import Evaluator
 from op_utils.forecast import Forecast, measure, peak_memory
 

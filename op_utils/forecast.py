@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from common.interruption import StopSignals
 from op_utils import cache_forecast
 from op_utils.cache_forecast import CacheForecast
-from op_utils.interruption import StopSignals
 from op_utils.phase_run import PhaseRun
 from op_utils.trainer import Trainer
 

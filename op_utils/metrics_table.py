@@ -6,7 +6,7 @@ import os
 import pathlib
 import statistics
 
-from op_utils import files
+from common import files
 from op_utils.observer import Moment, Observer
 
 # A column of the epochs whose batches brought outputs of the teacher along.

@@ -6,10 +6,10 @@ import json
 import pathlib
 import re
 
+from common.digests import file_digest
 from op_utils import class_weights
 from op_utils.cache_options import ONLY_WITH_CACHE, CacheOptions
 from op_utils.data_options import ONLY_WITH_CROPS, ONLY_WITH_VARIATION, DataOptions
-from op_utils.file_digest import file_digest
 from op_utils.net_options import (
     FILES,
     ONLY_WITH_TEACHER,

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
+from common import files
 from op_utils import (
     cache_gap,
     computation,
     continuation,
-    files,
     metrics_table,
     report,
     run_files,

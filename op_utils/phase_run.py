@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from common.interruption import Interrupted
 from op_utils import forward_count, kept_output, metrics_table, mixed_labels
 from op_utils import step as step_lib
-from op_utils.interruption import Interrupted
 from op_utils.observer import Moment
 from op_utils.optimizer import SGD
 from op_utils.totals import SKIPPED, NonFiniteLoss, Totals

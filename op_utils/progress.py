@@ -6,7 +6,7 @@ import time
 
 import tqdm
 
-from op_utils import quantities
+from common import quantities
 from op_utils.observer import Moment, Observer
 
 # A phase that will take more than the first is told how long, from the steps of the

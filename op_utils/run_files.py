@@ -3,8 +3,9 @@
 import pathlib
 from collections.abc import Callable, Mapping
 
-from op_utils import computation, files
-from op_utils.file_digest import file_digest
+from common import files
+from common.digests import file_digest
+from op_utils import computation
 from op_utils.provenance import short
 
 RESULT = "result.json"

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 import filelock
 import numpy as np
 
-from op_utils import cache_gap, files, provenance
+from common import files
+from op_utils import cache_gap, provenance
 from op_utils.checkpoint import Checkpoints
 
 FORMAT = 1

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 
+from common.interruption import StopSignals
 from op_utils.checkpoint import Checkpoints
-from op_utils.interruption import StopSignals
 from op_utils.observer import Observer
 from op_utils.phase_run import PhaseRun
 from op_utils.recipe import Recipe

@@ -8,8 +8,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from common.digests import file_digest
 from op_utils import known_to_keras, provenance
-from op_utils.file_digest import file_digest
 
 
 def load(names: Sequence[str]) -> None:

@@ -10,8 +10,9 @@ import pytest
 import tensorflow as tf
 
 import commands
+from common import files
 from nets import saving
-from op_utils import files, metrics_table
+from op_utils import metrics_table
 
 SCRIPT = "train_w_distill.py"
 OLD = {

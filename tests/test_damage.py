@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import train_w_distill
+from common import files
 from nets import saving
-from op_utils import command_line, computation, files, metrics_table
+from op_utils import command_line, computation, metrics_table
 from op_utils.checkpoint import Checkpoints
 from op_utils.options import Options
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import commands
+from common.digests import file_digest
 from nets import saving
 from op_utils import computation
-from op_utils.file_digest import file_digest
 from tests import test_resume
 from tests.test_bad_input import assert_one_clear_line
 

@@ -40,8 +40,8 @@ PURE = (
 # Package -> beginnings of the project's modules that it may import, but its own.
 ALLOWED = {
     # The one writer of files, which knows nothing but files.
-    "nets": ("op_utils.files",),
-    "dataloader": ("op_utils.files",),
+    "nets": ("common.files",),
+    "dataloader": ("common.files",),
     "op_utils": (),
     "distiller": ("nets.taps", *(f"op_utils.{name}" for name in PURE)),
     # Of all packages the last: none of the others may know it.
@@ -49,7 +49,9 @@ ALLOWED = {
 }
 
 # Command-line modules report wrong input as the scripts do, and nothing imports them.
-COMMANDS = {"nets/import_weights.py": ("op_utils.command_line", "op_utils.environment")}
+COMMANDS = {
+    "nets/import_weights.py": ("op_utils.command_line", "common.before_tensorflow")
+}
 EXCEPTIONS = {
     **COMMANDS,
     # Where all come together for `fit`, as they do in the scripts.
@@ -59,14 +61,14 @@ EXCEPTIONS = {
         "op_utils.replicas",
         "op_utils.step",
     ),
-    "distiller/fit_checkpoint.py": ("op_utils.files",),
+    "distiller/fit_checkpoint.py": ("common.files",),
     "distiller/fit_means.py": ("op_utils.totals",),
     "distiller/fit_options.py": ("nets.base", "op_utils.mixed_labels"),
     "distiller/fit_steps.py": ("op_utils.mixed_labels",),
     "distiller/fit_values.py": ("nets.base",),
     # What is registered is the user's.
-    "distiller/registry.py": ("op_utils.origin",),
-    "nets/registration.py": ("op_utils.origin",),
+    "distiller/registry.py": ("common.origin",),
+    "nets/registration.py": ("common.origin",),
 }
 
 

@@ -12,7 +12,7 @@ import sys
 import pytest
 
 import commands
-from op_utils.file_digest import file_digest
+from common.digests import file_digest
 from tests.test_bad_input import assert_one_clear_line
 from tests.test_docs import flags_of
 

@@ -97,7 +97,7 @@ def test_killed_once_in_each_phase(uninterrupted, teacher, tmp_path):
     assert_same(final_state(tmp_path), uninterrupted)
 
 
-@pytest.mark.slow  # tests/op_utils/test_interruption.py has it in process
+@pytest.mark.slow  # tests/common/test_interruption.py has it in process
 def test_sigterm_saves_between_checkpoints(uninterrupted, teacher, tmp_path):
     process = command(teacher, tmp_path, checkpoint_every=6)
     stopped = stop_at(process, tmp_path, 6, signal.SIGTERM)

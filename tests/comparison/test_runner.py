@@ -13,11 +13,11 @@ import time
 import filelock
 import pytest
 
+from common.interruption import Interrupted
 from comparison import launch
 from comparison.cells import Cell
 from comparison.record import FAILED, FINISHED, Record
 from comparison.runner import Runner
-from op_utils.interruption import Interrupted
 from op_utils.options import Options
 
 FINISH = (

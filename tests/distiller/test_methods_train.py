@@ -20,11 +20,11 @@ import tensorflow as tf
 
 import distiller
 import nets
+from common.interruption import Interrupted
 from distiller import registry
 from op_utils import step as step_lib
 from op_utils.boundary_attack import candidates
 from op_utils.checkpoint import Checkpoints
-from op_utils.interruption import Interrupted
 from op_utils.observer import Observer
 from op_utils.optimizer import SGD
 from op_utils.recipe import Recipe

@@ -5,7 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from op_utils import array_facts, cache_gap, files
+from common import files
+from op_utils import array_facts, cache_gap
 from op_utils.array_file import ArrayWriter
 from op_utils.run_folder import RunFolder
 from tests.op_utils import cached_runs, tiny

@@ -14,7 +14,7 @@ from unittest import mock
 sys.modules["tensorflow"] = mock.MagicMock()
 from absl import flags
 from op_utils import command_line
-from op_utils.interruption import Interrupted
+from common.interruption import Interrupted
 from op_utils.totals import NonFiniteLoss
 flags.DEFINE_integer("epochs", 3, "Epochs.", lower_bound=1)
 """

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from op_utils import computation, continuation, files
+from common import files
+from common.digests import file_digest
+from op_utils import computation, continuation
 from op_utils.checkpoint import Checkpoints
-from op_utils.file_digest import file_digest
 from op_utils.options import Options
 from op_utils.run_folder import RunFolder
 from tests.op_utils import tiny

@@ -10,10 +10,10 @@ import tensorflow as tf
 
 import dataloader
 import fakes
+from common.interruption import Interrupted
 from op_utils import cache_plan, forecast
 from op_utils.checkpoint import Checkpoints
 from op_utils.evaluation import Evaluator
-from op_utils.interruption import Interrupted
 from op_utils.observer import Observer
 from op_utils.totals import NonFiniteLoss
 from op_utils.trainer import Trainer

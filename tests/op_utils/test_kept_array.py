@@ -6,7 +6,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from op_utils import array_facts, files, kept_array
+from common import files
+from op_utils import array_facts, kept_array
 from op_utils.array_facts import Damaged
 from tests.op_utils.test_array_file import ROWS, write
 

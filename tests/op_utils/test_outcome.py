@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import dataloader
+from common import files
+from common.digests import file_digest
 from distiller import base
 from nets import saving
-from op_utils import computation, files, outcome, provenance, report
+from op_utils import computation, outcome, provenance, report
 from op_utils.evaluation import Evaluator
-from op_utils.file_digest import file_digest
 from op_utils.metrics_table import MetricsTable
 from op_utils.observer import Moment
 from op_utils.options import Options

@@ -91,7 +91,7 @@ def test_one_replica_trains_as_none():
 
 
 REAL = """
-import op_utils.environment
+import common.before_tensorflow
 import tensorflow as tf
 
 [cpu] = tf.config.list_physical_devices("CPU")

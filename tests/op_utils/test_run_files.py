@@ -2,7 +2,8 @@ import hashlib
 
 import pytest
 
-from op_utils import computation, files, outcome, run_files, user_code
+from common import files
+from op_utils import computation, outcome, run_files, user_code
 from op_utils.run_folder import RunFolder
 from tests.op_utils import tiny
 

@@ -7,7 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from op_utils import files, provenance
+from common import files
+from op_utils import provenance
 from op_utils.run_folder import RunFolder
 
 CONFIG = {"student": "resnet8", "epochs": 3, "hparam": ["a=1"]}

@@ -3,7 +3,8 @@ import types
 
 import pytest
 
-from op_utils import computation, files, run_files, run_inputs, user_code
+from common import files
+from op_utils import computation, run_files, run_inputs, user_code
 from op_utils.options import Options
 from tests.op_utils import tiny
 

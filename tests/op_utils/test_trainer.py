@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from common.interruption import Interrupted
 from distiller import base
 from op_utils import metrics_table, phase_run
 from op_utils import trainer as trainer_lib
 from op_utils.best_net import BestNet
 from op_utils.checkpoint import Checkpoints
-from op_utils.interruption import Interrupted
 from op_utils.metrics_table import MetricsTable
 from op_utils.observer import Observer
 from op_utils.recipe import Recipe

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from op_utils import files
+from common import files
 
 
 def write(text):
@@ -131,7 +131,7 @@ def test_what_cannot_be_removed_stops_no_writer(tmp_path, dead, monkeypatch):
 
 # Where names are given to files or folders elsewhere, and why.
 OWN_RENAMES = {
-    "op_utils/files.py": "the writer",
+    "common/files.py": "the writer",
     "op_utils/checkpoint.py": "a whole folder, whose files are synced before",
     "op_utils/array_file.py": "a stream of gigabytes, synced before",
 }

@@ -1,6 +1,6 @@
 import pytest
 
-from op_utils import quantities
+from common import quantities
 
 
 @pytest.mark.parametrize(

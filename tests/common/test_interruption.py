@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from op_utils.interruption import Interrupted, StopSignals
+from common.interruption import Interrupted, StopSignals
 
 ROOT = pathlib.Path(__file__).parents[2]
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -19,7 +19,7 @@ def start(body):
     """A process inside StopSignals that runs `body` after it printed "ready"."""
     code = """
 import hashlib, os, signal, sys, time
-from op_utils.interruption import StopSignals
+from common.interruption import StopSignals
 
 def block():
     hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # minutes in C, without the GIL
