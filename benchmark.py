@@ -24,9 +24,10 @@ from comparison import estimate, grid_flags, listing, references, report, search
 from comparison.progress import Progress
 from comparison.record import FAILED, FINISHED, MISSING
 from comparison.runner import Runner
-from op_utils import cache_plan, command_line, forecast, option_flags
+from op_utils import cache_plan, forecast
 from op_utils.evaluation import Evaluator
 from op_utils.totals import NonFiniteLoss
+from options import command_line, option_flags
 from train_w_distill import build_net, build_pair, canonical
 
 grid_flags.define()

@@ -14,14 +14,8 @@ from absl import flags
 import dataloader
 from common import files
 from nets import class_names, for_data, given, profile
-from op_utils import (
-    class_results,
-    command_line,
-    evaluation,
-    metrics,
-    option_flags,
-    report,
-)
+from op_utils import class_results, evaluation, metrics, report
+from options import command_line, option_flags
 
 DATA = ("image_size", "cache_gib", "skip_bad_images")
 SHARED = ("dataset", "data_dir", "teacher_checkpoint", "teacher_scaling", "imports")

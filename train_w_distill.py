@@ -19,17 +19,18 @@ from comparison import catalogue
 from dataloader import eval_batches
 from nets import for_data, given, profile, saving
 from nets.wrapped import is_converted
-from op_utils import cache_plan, command_line, normalisation, option_flags, outcome
+from op_utils import cache_plan, normalisation, outcome
 from op_utils.cached_training import open_cache, run_with
 from op_utils.continuation import inherited, record, taken_on
 from op_utils.dry_run import DryRun
 from op_utils.evaluation import Evaluator
-from op_utils.options import Options
 from op_utils.run_folder import RunFolder
 from op_utils.run_inputs import digests
 from op_utils.run_observers import of_run
 from op_utils.teacher_check import before_training
 from op_utils.trainer import Trainer
+from options import command_line, option_flags
+from options.options import Options
 
 option_flags.define()
 flags.DEFINE_bool("list", False, "Show methods with hyperparameters, nets, data sets.")

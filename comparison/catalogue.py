@@ -6,7 +6,7 @@ import dataloader
 import distiller
 import nets
 from nets import auto_student, given, net_sizes
-from op_utils import option_flags
+from options import option_flags
 
 
 def show() -> None:

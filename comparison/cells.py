@@ -13,8 +13,8 @@ from comparison.grid import Grid, Method
 from comparison.record import FAILED, Record
 from nets import given, saving
 from op_utils import run_inputs
-from op_utils.options import MAY_BE_UNUSED, Options
 from op_utils.run_folder import RunFolder, differences
+from options.options import MAY_BE_UNUSED, Options
 
 FOLDER, LOGS = "cells", "logs"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from comparison.record import Record
 from op_utils import cache_gap, provenance
-from op_utils.net_options import ONLY_WITH_TEACHER
-from op_utils.options import ONLY_WITH_INIT
+from options.net_options import ONLY_WITH_TEACHER
+from options.options import ONLY_WITH_INIT
 
 # What cells differ in by design: their place in the grid, and the method's own.
 _PLACE = ("dataset", "data_fraction", "student", "teacher", "seed")

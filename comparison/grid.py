@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import distiller
-from op_utils import option, option_flags, user_code
-from op_utils.options import Options
+from options import option, option_flags, user_code
+from options.options import Options
 
 ALL = "all"
 # Options that the other sides of a grid say.

@@ -8,7 +8,7 @@ from absl import flags
 from common.digests import file_digest
 from comparison import block_seeds, catalogue, grid, search
 from nets import given
-from op_utils import option_flags
+from options import option_flags
 
 _OWN = "methods", "pairs", "fractions", "seeds", "vary", "search", "trials", "shard"
 # Flags of train_w_distill.py that the grid says otherwise, and how.

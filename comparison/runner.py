@@ -13,7 +13,7 @@ from common.interruption import Interrupted
 from comparison import launch
 from comparison.cells import Cell
 from comparison.record import FINISHED
-from op_utils import option_flags
+from options import option_flags
 
 _POLL = 0.2  # seconds
 _TOGETHER = 0.5  # seconds

@@ -16,7 +16,7 @@ from absl import flags
 
 from nets import profile, published_weights, registry, saving, torch_file
 from nets.base import Net
-from op_utils import command_line
+from options import command_line
 
 # Mean and standard deviation of pixels in [0, 1], as the published teachers want them.
 NORMALISATIONS = {

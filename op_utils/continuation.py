@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from common import files
 from common.digests import file_digest
-from op_utils import computation, metrics_table, user_code
-from op_utils.net_options import TEACHER_MODEL
-from op_utils.options import Options
+from op_utils import computation, metrics_table
 from op_utils.run_folder import RunFolder
+from options import user_code
+from options.net_options import TEACHER_MODEL
+from options.options import Options
 
 # What a longer training has in common with the run: who learns what, by which images.
 # Others for validation or test than before would be images that the student has seen.

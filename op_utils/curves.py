@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from absl import flags
 
 from common import files
-from op_utils import command_line, metrics_table, report, run_files
+from op_utils import metrics_table, report, run_files
 from op_utils.run_folder import RunFolder
+from options import command_line
 
 flags.DEFINE_string("plot", "", "Where to write the plot; its suffix says the format.")
 

@@ -50,7 +50,7 @@ def learning_rates(
     """Learning rates by phase length ("init", "train"), float32 [steps].
 
     Args:
-        options: an `op_utils.options.Options`.
+        options: an `options.options.Options`.
         steps_per_epoch: static.
         phases: the method's; with --equal_epochs their initialising ones shorten the
             last one.

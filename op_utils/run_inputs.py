@@ -3,8 +3,9 @@
 import pathlib
 from collections.abc import Mapping
 
-from op_utils import computation, run_files, user_code
-from op_utils.net_options import FILES
+from op_utils import computation, run_files
+from options import user_code
+from options.net_options import FILES
 
 IMPORTS = "--imports="  # how the entries of a user's files begin
 TEACHER = "the teacher's weights"

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 import commands
-from op_utils import user_code
+from options import user_code
 
 TESTS = pathlib.Path(__file__).parent
 QUICK = ("--batch_size=64", "--student=resnet8", "--data_fraction=0.5")

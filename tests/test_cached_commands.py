@@ -12,7 +12,7 @@ import pytest
 import commands
 import dataloader
 from op_utils import array_facts, array_file
-from op_utils.options import Options
+from options.options import Options
 from test_resume import assert_same, final_state
 
 TRAIN = "train_w_distill.py"

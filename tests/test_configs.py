@@ -13,7 +13,7 @@ import nets
 import train_w_distill as script
 from distiller import DataSpec, describe, registry, resolve
 from distiller.hyperparameters import as_text
-from op_utils import option_flags
+from options import option_flags
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = sorted(

@@ -13,9 +13,10 @@ import pytest
 import train_w_distill
 from common import files
 from nets import saving
-from op_utils import command_line, computation, metrics_table
+from op_utils import computation, metrics_table
 from op_utils.checkpoint import Checkpoints
-from op_utils.options import Options
+from options import command_line
+from options.options import Options
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import numpy as np
 import dataloader
 import train_w_distill as script
 from op_utils import teacher_check
-from op_utils.options import Options
+from options.options import Options
 from tests.dataloader.test_folder import write
 
 

@@ -50,7 +50,7 @@ ALLOWED = {
 
 # Command-line modules report wrong input as the scripts do, and nothing imports them.
 COMMANDS = {
-    "nets/import_weights.py": ("op_utils.command_line", "common.before_tensorflow")
+    "nets/import_weights.py": ("options.command_line", "common.before_tensorflow")
 }
 EXCEPTIONS = {
     **COMMANDS,

@@ -13,7 +13,7 @@ import nets
 import train_w_distill as script
 from nets import profile
 from op_utils import normalisation, provenance
-from op_utils.options import Options
+from options.options import Options
 from tests.dataloader import test_folder, test_npz
 
 ROOT = pathlib.Path(__file__).parent.parent

@@ -18,8 +18,8 @@ import commands
 import train_w_distill
 from comparison import catalogue, grid_flags, published
 from nets import auto_student, registry
-from op_utils import option_flags
-from op_utils.options import Options
+from options import option_flags
+from options.options import Options
 
 ROOT = pathlib.Path(__file__).parent.parent
 TEXT = (ROOT / "docs/small_student.md").read_text()

@@ -13,8 +13,8 @@ import dataloader
 import train_w_distill
 from comparison import cells, grid, grid_flags, search
 from comparison.grid import Grid, Method
-from op_utils import option_flags
-from op_utils.options import Options
+from options import option_flags
+from options.options import Options
 from tests.comparison.make import finish
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -10,8 +10,9 @@ from comparison import cells, grid
 from comparison.grid import Grid, Method
 from comparison.record import FAILED, FINISHED, MISSING
 from distiller import registry
-from op_utils import run_files, user_code
-from op_utils.options import Options
+from op_utils import run_files
+from options import user_code
+from options.options import Options
 from tests.comparison.make import BEST, METRICS, SETTINGS, finish
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from comparison.cells import Cell
 from comparison.estimate import Estimates, Measured
 from comparison.progress import Progress
 from comparison.record import FAILED
-from op_utils.options import Options
+from options.options import Options
 from tests.comparison import make
 
 

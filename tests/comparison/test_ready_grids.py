@@ -10,7 +10,7 @@ from absl.testing import flagsaver
 import benchmark
 import distiller
 from comparison import grid_flags
-from op_utils import option_flags
+from options import option_flags
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in ROOT.glob("configs/grids/*.flags"))

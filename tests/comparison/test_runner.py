@@ -18,7 +18,7 @@ from comparison import launch
 from comparison.cells import Cell
 from comparison.record import FAILED, FINISHED, Record
 from comparison.runner import Runner
-from op_utils.options import Options
+from options.options import Options
 
 FINISH = (
     "import json, pathlib, sys, time\n"

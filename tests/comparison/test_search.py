@@ -8,7 +8,7 @@ import train_w_distill  # noqa: F401 (defines the flags)
 from comparison import cells, search
 from comparison.grid import Grid, Method, read_methods
 from comparison.record import FAILED, FINISHED, Record
-from op_utils.options import Options
+from options.options import Options
 
 METHODS = tuple(Method(name, name) for name in ("none", "Soft_logits"))
 GRID = Grid(METHODS, (("resnet20", "resnet8"),), (1.0,), (0, 1))

@@ -12,7 +12,7 @@ import pytest
 
 import nets
 from nets import given, h5_files, model_files, saving
-from op_utils import net_options
+from options import net_options
 
 # Written by tf_keras 2.21, with what Keras 3 does not take: groups, rng_type, names
 # with "/", inner models.

@@ -10,7 +10,7 @@ import pytest
 
 import nets
 from nets import given, own_classes, saving
-from op_utils import user_code
+from options import user_code
 
 SHAPE = (8, 8, 1)
 CODE = """

@@ -11,11 +11,11 @@ import fakes
 from op_utils import cache_gap, cache_plan
 from op_utils.cached_training import open_cache, run_with
 from op_utils.evaluation import Evaluator
-from op_utils.options import Options
 from op_utils.recipe import Recipe
 from op_utils.run_folder import RunFolder
 from op_utils.teacher_cache import TeacherCache
 from op_utils.trainer import Trainer
+from options.options import Options
 from tests.op_utils import tiny
 
 SIZE, SHAPE = 42, (fakes.IMAGE_SIZE, fakes.IMAGE_SIZE, 3)

@@ -12,8 +12,8 @@ from common import files
 from common.digests import file_digest
 from op_utils import computation, continuation
 from op_utils.checkpoint import Checkpoints
-from op_utils.options import Options
 from op_utils.run_folder import RunFolder
+from options.options import Options
 from tests.op_utils import tiny
 
 DATA = types.SimpleNamespace(digest="of the images")

@@ -14,8 +14,8 @@ from op_utils import computation, outcome, provenance, report
 from op_utils.evaluation import Evaluator
 from op_utils.metrics_table import MetricsTable
 from op_utils.observer import Moment
-from op_utils.options import Options
 from op_utils.run_folder import RunFolder
+from options.options import Options
 from tests.op_utils import tiny
 
 RNG = np.random.default_rng(0)

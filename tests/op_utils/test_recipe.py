@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from op_utils import recipe
-from op_utils.options import Options
-from tests.op_utils.settings import student
+from options.options import Options
+from tests.options.settings import student
 
 
 def rates(steps_per_epoch=10, lengths=(), **settings):

@@ -3,8 +3,9 @@ import hashlib
 import pytest
 
 from common import files
-from op_utils import computation, outcome, run_files, user_code
+from op_utils import computation, outcome, run_files
 from op_utils.run_folder import RunFolder
+from options import user_code
 from tests.op_utils import tiny
 
 CONTENT = {"metrics.csv": "a,b\n", "student.keras": "net", "teacher.keras": "net"}

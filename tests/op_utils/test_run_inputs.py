@@ -4,8 +4,9 @@ import types
 import pytest
 
 from common import files
-from op_utils import computation, run_files, run_inputs, user_code
-from op_utils.options import Options
+from op_utils import computation, run_files, run_inputs
+from options import user_code
+from options.options import Options
 from tests.op_utils import tiny
 
 METHOD = types.SimpleNamespace(trains_teacher=False)

@@ -10,7 +10,7 @@ import dataloader
 from op_utils import teacher_check
 from op_utils.checkpoint import Checkpoints
 from op_utils.evaluation import Evaluator
-from op_utils.options import Options
+from options.options import Options
 from tests.op_utils import tiny
 
 GIVEN = Options(teacher="", teacher_checkpoint="a.keras")

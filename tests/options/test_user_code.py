@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from op_utils import user_code
+from options import user_code
 
 
 def test_a_file_is_imported_once_under_its_name(tmp_path):

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import dataloader
-from op_utils.options import (
+from options.options import (
     ONLY_WITH_CROPS,
     ONLY_WITH_INIT,
     ONLY_WITH_VARIATION,
     Options,
 )
-from tests.op_utils.settings import VALUES, phase, student
+from tests.options.settings import VALUES, phase, student
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAN, INF = math.nan, math.inf

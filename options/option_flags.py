@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from absl import flags
 from absl.testing import flagsaver
 
-from op_utils import user_code
-from op_utils.cache_options import ONLY_WITH_CACHE
-from op_utils.data_options import (
+from options import user_code
+from options.cache_options import ONLY_WITH_CACHE
+from options.data_options import (
     ONLY_WITH_CROPS,
     ONLY_WITH_FOLDERS,
     ONLY_WITH_VARIATION,
 )
-from op_utils.net_options import (
+from options.net_options import (
     FILES,
     MODEL_SUFFIXES,
     ONLY_WITH_TEACHER,
     ONLY_WITH_TEACHER_FILE,
     TEACHER_MODEL,
 )
-from op_utils.options import ONLY_WITH_INIT, Options
+from options.options import ONLY_WITH_INIT, Options
 
 _PATHS = ("train_dir", "data_dir", "teacher_dir", "teacher_cache_dir", "continue_from")
 _PATHS += (*FILES, "teacher")

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from op_utils.options import Options
-from tests.op_utils.settings import VALUES
+from options.options import Options
+from tests.options.settings import VALUES
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -91,7 +91,7 @@ print(flags.FLAGS.flags_into_string())
 def test_a_script_may_define_some_of_the_flags():
     code = """
 option_flags.define(only=("dataset", "data_dir"))
-print([f.name for f in flags.FLAGS.flags_by_module_dict()["op_utils.option_flags"]])
+print([f.name for f in flags.FLAGS.flags_by_module_dict()["options.option_flags"]])
 """
     assert with_flags(code).stdout == "['dataset', 'data_dir']\n"
 

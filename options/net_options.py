@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from op_utils.option import COUNT, SEED, option
+from options.option import COUNT, SEED, option
 
 # What Keras models expect of their images, see nets/scaling.py; "" is not said.
 SCALINGS = ("", "pixels", "unit", "normalised", "tf", "torch", "caffe")

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from op_utils.option import (
+from options.option import (
     COUNT_OR_NONE,
     FRACTION,
     IMAGE_SIZE,

@@ -8,16 +8,17 @@ import re
 
 from common.digests import file_digest
 from op_utils import class_weights
-from op_utils.cache_options import ONLY_WITH_CACHE, CacheOptions
-from op_utils.data_options import ONLY_WITH_CROPS, ONLY_WITH_VARIATION, DataOptions
-from op_utils.net_options import (
+from op_utils.recipe import Recipe, learning_rates
+from options.cache_options import ONLY_WITH_CACHE, CacheOptions
+from options.data_options import ONLY_WITH_CROPS, ONLY_WITH_VARIATION, DataOptions
+from options.net_options import (
     FILES,
     ONLY_WITH_TEACHER,
     ONLY_WITH_TEACHER_FILE,
     TEACHER_MODEL,
     NetOptions,
 )
-from op_utils.option import (
+from options.option import (
     COUNT,
     FRACTION,
     NOT_NEGATIVE,
@@ -27,7 +28,6 @@ from op_utils.option import (
     check_value,
     option,
 )
-from op_utils.recipe import Recipe, learning_rates
 
 
 @dataclasses.dataclass(frozen=True)

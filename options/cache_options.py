@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from op_utils.option import option
+from options.option import option
 
 ONLY_WITH_CACHE = (
     "teacher_cache_taps",

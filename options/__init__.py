@@ -1,0 +1,1 @@
+"""The settings of a run, their flags, and how a command starts and ends."""
