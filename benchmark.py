@@ -25,10 +25,10 @@ from comparison.progress import Progress
 from comparison.record import FAILED, FINISHED, MISSING
 from comparison.runner import Runner
 from op_utils import cache_plan, forecast
-from op_utils.evaluation import Evaluator
-from op_utils.totals import NonFiniteLoss
 from options import command_line, option_flags
 from train_w_distill import build_net, build_pair, canonical
+from training.evaluation import Evaluator
+from training.totals import NonFiniteLoss
 
 grid_flags.define()
 flags.DEFINE_string("output", "runs/benchmark", "Folder of runs and report.")

@@ -14,8 +14,9 @@ from absl import flags
 import dataloader
 from common import files
 from nets import class_names, for_data, given, profile
-from op_utils import class_results, evaluation, metrics, report
+from op_utils import metrics
 from options import command_line, option_flags
+from training import class_results, evaluation, report
 
 DATA = ("image_size", "cache_gib", "skip_bad_images")
 SHARED = ("dataset", "data_dir", "teacher_checkpoint", "teacher_scaling", "imports")

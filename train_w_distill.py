@@ -19,18 +19,20 @@ from comparison import catalogue
 from dataloader import eval_batches
 from nets import for_data, given, profile, saving
 from nets.wrapped import is_converted
-from op_utils import cache_plan, normalisation, outcome
+from op_utils import cache_plan
 from op_utils.cached_training import open_cache, run_with
-from op_utils.continuation import inherited, record, taken_on
 from op_utils.dry_run import DryRun
-from op_utils.evaluation import Evaluator
-from op_utils.run_folder import RunFolder
-from op_utils.run_inputs import digests
-from op_utils.run_observers import of_run
-from op_utils.teacher_check import before_training
-from op_utils.trainer import Trainer
 from options import command_line, option_flags
 from options.options import Options
+from training import normalisation
+from training.evaluation import Evaluator
+from training.observers.run_observers import of_run
+from training.run import run_result as outcome
+from training.run.continuation import inherited, record, taken_on
+from training.run.run_folder import RunFolder
+from training.run.run_inputs import digests
+from training.teacher_check import before_training
+from training.trainer import Trainer
 
 option_flags.define()
 flags.DEFINE_bool("list", False, "Show methods with hyperparameters, nets, data sets.")

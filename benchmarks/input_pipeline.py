@@ -24,7 +24,7 @@ from absl import app, flags
 import dataloader
 import distiller
 from benchmarks import workload
-from op_utils import step as step_lib
+from training import step as step_lib
 
 flags.DEFINE_string("folder", "runs/small_images", "Where the images are written.")
 flags.DEFINE_integer("images", 20_000, "Training images.")

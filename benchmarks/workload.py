@@ -5,8 +5,8 @@ import tensorflow as tf
 
 import distiller
 import nets
-from op_utils import step as step_lib
-from op_utils.optimizer import SGD
+from training import step as step_lib
+from training.optimizer import SGD
 
 NUM_CLASSES = 10
 NUM_EXAMPLES = 50_000  # of the training data, as far as methods ask for it

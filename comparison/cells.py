@@ -12,9 +12,9 @@ from comparison import record as record_lib
 from comparison.grid import Grid, Method
 from comparison.record import FAILED, Record
 from nets import given, saving
-from op_utils import run_inputs
-from op_utils.run_folder import RunFolder, differences
 from options.options import MAY_BE_UNUSED, Options
+from training.run import run_inputs
+from training.run.run_folder import RunFolder, differences
 
 FOLDER, LOGS = "cells", "logs"
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from comparison.record import Record
-from op_utils import cache_gap, provenance
 from options.net_options import ONLY_WITH_TEACHER
 from options.options import ONLY_WITH_INIT
+from training.run import cache_difference as cache_gap
+from training.run import provenance
 
 # What cells differ in by design: their place in the grid, and the method's own.
 _PLACE = ("dataset", "data_fraction", "student", "teacher", "seed")

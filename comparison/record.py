@@ -8,8 +8,9 @@ from typing import Any
 
 import distiller
 from common import files
-from op_utils import metrics_table, provenance, run_files
-from op_utils.run_folder import RunFolder
+from training.observers import metrics_table
+from training.run import provenance, run_files
+from training.run.run_folder import RunFolder
 
 FINISHED, FAILED, MISSING = "finished", "failed", "missing"
 _STUDENT_PASSES = "student_forward_passes"

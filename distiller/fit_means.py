@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from op_utils.totals import SKIPPED
+from training.totals import SKIPPED
 
 
 class Means:

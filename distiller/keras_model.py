@@ -20,9 +20,10 @@ from distiller.fit_files import DeployedFiles
 from distiller.fit_history import PhaseHistory
 from distiller.fit_steps import KerasSteps
 from nets import wrapped
-from op_utils import image_weights, replicas
-from op_utils import step as step_lib
+from op_utils import image_weights
 from op_utils.keras_optimizer import KerasOptimizer
+from training import replicas
+from training import step as step_lib
 
 
 class DistillationModel(

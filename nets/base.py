@@ -187,7 +187,7 @@ class Net(keras.Model):
                 "Only stored pixels are normalised. Expected uint8 images. "
                 f"Received: images.dtype={images.dtype.name}."
             )
-        # Rounded as op_utils.step.normalise does: both must give the same bits.
+        # Rounded as training.step.normalise does: both must give the same bits.
         offset = np.asarray(self.mean, np.float32) * np.float32(255.0)
         scale = np.asarray(self.std, np.float32) * np.float32(255.0)
         return (tf.cast(images, tf.float32) - offset) / scale

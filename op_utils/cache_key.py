@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 
-from op_utils import computation, provenance
+from training.run import fingerprint as computation
+from training.run import provenance
 
 FORMAT = 1
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from op_utils import outputs_read
-from op_utils.kept_output import EMBEDDING, LOGITS
+from training.teacher_outputs import EMBEDDING, LOGITS
 
 _ALWAYS = {LOGITS, EMBEDDING}
 

@@ -2,10 +2,11 @@
 
 import functools
 
-from op_utils import cache_gap, kept_test_logits
+from op_utils import kept_test_logits
 from op_utils.cache_folder import SetAside
 from op_utils.cache_plan import CachePlan
 from op_utils.teacher_cache import TeacherCache
+from training.run import cache_difference as cache_gap
 
 
 def open_cache(plan: CachePlan, settings, data, teacher, recipe, folder, evaluator):

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 
 from common import before_tensorflow as environment
 from common import quantities
-from op_utils import outcome, run_inputs
-from op_utils.evaluation import Evaluator
 from op_utils.forecast import Forecast, measure, peak_memory
+from training.evaluation import Evaluator
+from training.run import run_inputs
+from training.run import run_result as outcome
 
 
 class DryRun:

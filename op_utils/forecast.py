@@ -14,8 +14,8 @@ import tensorflow as tf
 from common.interruption import StopSignals
 from op_utils import cache_forecast
 from op_utils.cache_forecast import CacheForecast
-from op_utils.phase_run import PhaseRun
-from op_utils.trainer import Trainer
+from training.phase_run import PhaseRun
+from training.trainer import Trainer
 
 # Steps are measured in a few blocks. A block is so long that what the input pipeline
 # has ready beforehand does not carry it.

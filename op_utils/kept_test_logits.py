@@ -11,8 +11,9 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from op_utils import cache_key, evaluation
+from op_utils import cache_key
 from op_utils.cache_folder import CacheFolder, SetAside
+from training import evaluation
 
 SPLIT, NAME = "test", "test_logits"
 

@@ -1,11 +1,11 @@
-"""Any Keras optimizer where a step expects `op_utils.optimizer.SGD`."""
+"""Any Keras optimizer where a step expects `training.optimizer.SGD`."""
 
 from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
-from op_utils.optimizer import with_decay
+from training.optimizer import with_decay
 
 
 class KerasOptimizer:

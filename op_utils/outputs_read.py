@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from op_utils import step as step_lib
-from op_utils.kept_output import LOGITS
+from training import step as step_lib
+from training.teacher_outputs import LOGITS
 
 
 class _Taps(Mapping):

@@ -14,11 +14,13 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from op_utils import cache_gap, cache_key, kept_output
-from op_utils import step as step_lib
+from op_utils import cache_key
 from op_utils.cache_folder import CacheFolder, SetAside, Wanted
 from op_utils.cache_plan import CachePlan
-from op_utils.kept_output import EMBEDDING, LOGITS
+from training import step as step_lib
+from training import teacher_outputs as kept_output
+from training.run import cache_difference as cache_gap
+from training.teacher_outputs import EMBEDDING, LOGITS
 
 _IMAGES = "normalised images"  # an output that is no array of the cache
 _PARALLEL = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}

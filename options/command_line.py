@@ -7,7 +7,7 @@ from collections.abc import Callable
 from absl import app, flags, logging
 
 from common.interruption import Interrupted
-from op_utils.totals import NonFiniteLoss
+from training.totals import NonFiniteLoss
 
 BAD_INPUT, FAILED = 2, 1
 

@@ -8,7 +8,6 @@ import re
 
 from common.digests import file_digest
 from op_utils import class_weights
-from op_utils.recipe import Recipe, learning_rates
 from options.cache_options import ONLY_WITH_CACHE, CacheOptions
 from options.data_options import ONLY_WITH_CROPS, ONLY_WITH_VARIATION, DataOptions
 from options.net_options import (
@@ -28,6 +27,7 @@ from options.option import (
     check_value,
     option,
 )
+from training.recipe import Recipe, learning_rates
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ import traceback
 from collections.abc import Sequence
 
 from common.digests import file_digest
-from op_utils import provenance
 from options import known_to_keras
+from training.run import provenance
 
 
 def load(names: Sequence[str]) -> None:

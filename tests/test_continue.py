@@ -12,7 +12,7 @@ import tensorflow as tf
 import commands
 from common import files
 from nets import saving
-from op_utils import metrics_table
+from training.observers import metrics_table
 
 SCRIPT = "train_w_distill.py"
 OLD = {

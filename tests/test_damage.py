@@ -13,10 +13,11 @@ import pytest
 import train_w_distill
 from common import files
 from nets import saving
-from op_utils import computation, metrics_table
-from op_utils.checkpoint import Checkpoints
 from options import command_line
 from options.options import Options
+from training.checkpoint import Checkpoints
+from training.observers import metrics_table
+from training.run import fingerprint as computation
 
 pytestmark = pytest.mark.slow
 

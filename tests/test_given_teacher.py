@@ -7,9 +7,9 @@ import numpy as np
 
 import dataloader
 import train_w_distill as script
-from op_utils import teacher_check
 from options.options import Options
 from tests.dataloader.test_folder import write
+from training import teacher_check
 
 
 def write_set(folder):

@@ -9,9 +9,9 @@ import pytest
 import commands
 from common.digests import file_digest
 from nets import saving
-from op_utils import computation
 from tests import test_resume
 from tests.test_bad_input import assert_one_clear_line
+from training.run import fingerprint as computation
 
 OTHER = "0123456789ab" + 52 * "0"
 FLAGS = ("--train_dir=run", "--teacher=wrn_10_1", "--teacher_epochs=1", "--epochs=4")
@@ -71,7 +71,7 @@ def test_another_teacher_is_refused_whatever_the_flags(folder):
     assert (folder / "run/config.json").read_bytes() == config
 
 
-@pytest.mark.slow  # tests/op_utils/test_run_folder.py has the rule
+@pytest.mark.slow  # tests/training/run/test_run_folder.py has the rule
 def test_other_code_needs_a_flag_and_is_recorded(folder):
     path = folder / "run/config.json"
     config = json.loads(path.read_text())

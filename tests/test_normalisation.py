@@ -12,9 +12,10 @@ import dataloader
 import nets
 import train_w_distill as script
 from nets import profile
-from op_utils import normalisation, provenance
 from options.options import Options
 from tests.dataloader import test_folder, test_npz
+from training import normalisation
+from training.run import provenance
 
 ROOT = pathlib.Path(__file__).parent.parent
 SCALE_OF_CIFAR10 = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)

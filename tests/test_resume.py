@@ -107,7 +107,7 @@ def test_sigterm_saves_between_checkpoints(uninterrupted, teacher, tmp_path):
     assert_same(final_state(tmp_path), uninterrupted)
 
 
-@pytest.mark.slow  # tests/op_utils/test_checkpoint.py has it in process
+@pytest.mark.slow  # tests/training/test_checkpoint.py has it in process
 def test_damaged_newest_checkpoint_is_passed_by(uninterrupted, teacher, tmp_path):
     stop_at(command(teacher, tmp_path), tmp_path, INIT_STEPS + 4)
     [*_, newest] = sorted(tmp_path.glob("run/checkpoints/step-*"))
@@ -121,7 +121,7 @@ def test_damaged_newest_checkpoint_is_passed_by(uninterrupted, teacher, tmp_path
     assert_same(final_state(tmp_path), uninterrupted)
 
 
-@pytest.mark.slow  # tests/op_utils/test_checkpoint.py has it in process
+@pytest.mark.slow  # tests/training/test_checkpoint.py has it in process
 def test_all_checkpoints_damaged_is_an_error(teacher, tmp_path):
     stop_at(command(teacher, tmp_path), tmp_path, 8)
     for manifest in tmp_path.glob("run/checkpoints/*/manifest.json"):

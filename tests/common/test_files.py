@@ -132,7 +132,7 @@ def test_what_cannot_be_removed_stops_no_writer(tmp_path, dead, monkeypatch):
 # Where names are given to files or folders elsewhere, and why.
 OWN_RENAMES = {
     "common/files.py": "the writer",
-    "op_utils/checkpoint.py": "a whole folder, whose files are synced before",
+    "training/checkpoint.py": "a whole folder, whose files are synced before",
     "op_utils/array_file.py": "a stream of gigabytes, synced before",
 }
 # Where files are written without it, and why.

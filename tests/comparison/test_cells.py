@@ -10,10 +10,10 @@ from comparison import cells, grid
 from comparison.grid import Grid, Method
 from comparison.record import FAILED, FINISHED, MISSING
 from distiller import registry
-from op_utils import run_files
 from options import user_code
 from options.options import Options
 from tests.comparison.make import BEST, METRICS, SETTINGS, finish
+from training.run import run_files
 
 ROOT = pathlib.Path(__file__).parents[2]
 TEACHER = str(ROOT / "pretrained/cifar10_resnet20.keras")

@@ -10,7 +10,7 @@ import dataloader
 import nets
 from distiller import fit_data, fit_options
 from distiller.keras_model import DistillationModel
-from op_utils import schedule
+from training import schedule
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (20, 8, 8, 3), np.uint8)

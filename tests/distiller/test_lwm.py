@@ -5,8 +5,8 @@ import tensorflow as tf
 from distiller import lwm
 from nets import wresnet
 from nets.taps import Output
-from op_utils.step import cast_output
 from tests import fakes, vectors
+from training.step import cast_output
 
 RNG = np.random.default_rng(0)
 

@@ -22,15 +22,15 @@ import distiller
 import nets
 from common.interruption import Interrupted
 from distiller import registry
-from op_utils import step as step_lib
 from op_utils.boundary_attack import candidates
-from op_utils.checkpoint import Checkpoints
-from op_utils.observer import Observer
-from op_utils.optimizer import SGD
-from op_utils.recipe import Recipe
-from op_utils.trainer import Trainer
 from tests import fakes
 from tests.cases import every_case_variants_slow
+from training import step as step_lib
+from training.checkpoint import Checkpoints
+from training.observers.observer import Observer
+from training.optimizer import SGD
+from training.recipe import Recipe
+from training.trainer import Trainer
 
 WIDER, EQUAL, STUDENT, TINY = "WResNet-10-2", "WResNet-10-1", "resnet8", "tiny"
 SIZE, BATCH_SIZE = 8, 4

@@ -11,7 +11,7 @@ import tensorflow as tf
 import nets
 from nets import class_names, saving
 from nets.class_names import check_same
-from op_utils import computation
+from training.run import fingerprint as computation
 
 NAMES = ("cat", "guinea pig", "dog")
 SCALE = {"mean": (0.4,), "std": (0.2,)}

@@ -8,15 +8,16 @@ import numpy as np
 import dataloader
 import distiller
 import fakes
-from op_utils import cache_gap, cache_plan
+from op_utils import cache_plan
 from op_utils.cached_training import open_cache, run_with
-from op_utils.evaluation import Evaluator
-from op_utils.recipe import Recipe
-from op_utils.run_folder import RunFolder
 from op_utils.teacher_cache import TeacherCache
-from op_utils.trainer import Trainer
 from options.options import Options
-from tests.op_utils import tiny
+from tests.training import tiny
+from training.evaluation import Evaluator
+from training.recipe import Recipe
+from training.run import cache_difference as cache_gap
+from training.run.run_folder import RunFolder
+from training.trainer import Trainer
 
 SIZE, SHAPE = 42, (fakes.IMAGE_SIZE, fakes.IMAGE_SIZE, 3)
 LABELS = fakes.LABELS[np.arange(SIZE) % 40]

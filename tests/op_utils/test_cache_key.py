@@ -89,15 +89,15 @@ def test_other_kernels_change_the_key(monkeypatch):
 
 def test_the_sources_do_not_but_the_graph_tells(monkeypatch):
     """What changes the computation changes the graph; the rest may change freely."""
-    monkeypatch.setattr("op_utils.provenance.sources_digest", lambda: "another")
-    monkeypatch.setattr("op_utils.provenance.commit", lambda: "another")
+    monkeypatch.setattr("training.run.provenance.sources_digest", lambda: "another")
+    monkeypatch.setattr("training.run.provenance.commit", lambda: "another")
     assert facts() == plain()
 
 
 def test_the_words_of_earlier_versions_find_their_folders(monkeypatch):
     """Each fact is in the key, so that no word of it may change."""
     monkeypatch.setattr(
-        "op_utils.provenance.hardware",
+        "training.run.provenance.hardware",
         lambda: {"devices": ["A", "B"], "processor": {}, "switches": {}, "threads": 2},
     )
     found = facts()

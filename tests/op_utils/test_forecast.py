@@ -12,12 +12,12 @@ import dataloader
 import fakes
 from common.interruption import Interrupted
 from op_utils import cache_plan, forecast
-from op_utils.checkpoint import Checkpoints
-from op_utils.evaluation import Evaluator
-from op_utils.observer import Observer
-from op_utils.totals import NonFiniteLoss
-from op_utils.trainer import Trainer
 from tests.op_utils import cached_runs
+from training.checkpoint import Checkpoints
+from training.evaluation import Evaluator
+from training.observers.observer import Observer
+from training.totals import NonFiniteLoss
+from training.trainer import Trainer
 
 SLEEP = 0.02
 

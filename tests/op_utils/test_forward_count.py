@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from op_utils.forward_count import counted, repeated
-from tests.op_utils.tiny import IMAGE_SHAPE, Net
+from tests.training.tiny import IMAGE_SHAPE, Net
 
 IMAGES = tf.zeros([4, *IMAGE_SHAPE])
 

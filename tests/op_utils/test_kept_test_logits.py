@@ -6,8 +6,8 @@ import pytest
 import dataloader
 from op_utils import kept_test_logits
 from op_utils.array_file import ArrayWriter
-from op_utils.evaluation import Evaluator
 from tests.op_utils import cached_runs
+from training.evaluation import Evaluator
 
 TEACHER = cached_runs.teacher()
 

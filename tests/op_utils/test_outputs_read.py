@@ -4,7 +4,7 @@ import tensorflow as tf
 import distiller
 import fakes
 from op_utils import outputs_read
-from tests.op_utils import tiny
+from tests.training import tiny
 
 STUDENT, TEACHER = fakes.Net(seed=1), fakes.Net(seed=2)
 SHAPE = (fakes.IMAGE_SIZE, fakes.IMAGE_SIZE, 3)

@@ -2,12 +2,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tests.op_utils.test_trainer import At, Killed, kill
 
 import fakes
 import nets
-from op_utils import kept_output, step
-from tests.op_utils import cached_runs, tiny
-from tests.op_utils.test_trainer import At, Killed, kill
+from tests.op_utils import cached_runs
+from tests.training import tiny
+from training import step
+from training import teacher_outputs as kept_output
 
 TEACHER = cached_runs.teacher()
 

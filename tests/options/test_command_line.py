@@ -15,7 +15,7 @@ sys.modules["tensorflow"] = mock.MagicMock()
 from absl import flags
 from op_utils import command_line
 from common.interruption import Interrupted
-from op_utils.totals import NonFiniteLoss
+from training.totals import NonFiniteLoss
 flags.DEFINE_integer("epochs", 3, "Epochs.", lower_bound=1)
 """
 

@@ -1,0 +1,83 @@
+"""Finished runs side by side: a table and a plot of their learning curves.
+
+python -m training.observers.curves --plot=curves.png NAME=RUN_FOLDER ...
+"""
+
+import os
+import pathlib
+from collections.abc import Mapping
+
+from absl import flags
+
+from common import files
+from options import command_line
+from training import report
+from training.observers import metrics_table
+from training.run import run_files
+from training.run.run_folder import RunFolder
+
+flags.DEFINE_string("plot", "", "Where to write the plot; its suffix says the format.")
+
+
+def read_results(folders: Mapping[str, RunFolder]) -> dict[str, dict]:
+    """The trained net's entry in each run's result.
+
+    Raises:
+        ValueError: a run is not finished, or its files are not what it wrote.
+    """
+    results = {}
+    for name, folder in folders.items():
+        if not folder.is_finished:
+            raise ValueError(
+                f"{name} is not a finished run. Expected a folder with result.json. "
+                f"Received: {folder.path}."
+            )
+        result = files.read_json(folder.result)
+        run_files.check(folder.path, result)
+        results[name] = result["student"]
+    return results
+
+
+def plot(folders: Mapping[str, RunFolder], path: os.PathLike) -> None:
+    """Test accuracy in % over the step, one line a run."""
+    from matplotlib import figure  # slow to import, and only needed here
+
+    canvas = figure.Figure(figsize=(7, 4.5), layout="constrained")
+    axes = canvas.subplots()
+    labels = []
+    for name, folder in folders.items():
+        rows = metrics_table.read(folder.metrics)
+        rows = [row for row in rows if "test_accuracy" in row]
+        last_step = int(rows[-1]["step"])
+        axes.plot(
+            [100 * int(row["step"]) / last_step for row in rows],
+            [100 * float(row["test_accuracy"]) for row in rows],
+        )
+        # "$" would begin a formula.
+        shown = name.replace("$", r"\$")
+        labels.append(f"{shown} ({100 * float(rows[-1]['test_accuracy']):.1f} %)")
+    axes.set(xlabel="training done in %", ylabel="test accuracy in %")
+    axes.grid(alpha=0.3)
+    axes.legend(axes.lines, labels)  # By itself it leaves out names that begin with _.
+    files.write_atomically(path, lambda p: canvas.savefig(p, dpi=150))
+
+
+def main(arguments: list[str]) -> None:
+    """Prints the table and writes the plot."""
+    for argument in arguments:
+        if "=" not in argument:
+            raise ValueError(
+                f"a run needs a name. Expected NAME=RUN_FOLDER. Received: {argument}."
+            )
+    if not arguments:
+        raise ValueError("no runs were given. Expected NAME=RUN_FOLDER ....")
+    pairs = (argument.split("=", 1) for argument in arguments)
+    folders = {name: RunFolder(pathlib.Path(path)) for name, path in pairs}
+    print(report.table(read_results(folders)))
+    if flags.FLAGS.plot:
+        plot(folders, flags.FLAGS.plot)
+        print(f"saved {flags.FLAGS.plot}")
+
+
+if __name__ == "__main__":
+    command_line.run(main, takes_arguments=True)
