@@ -19,11 +19,11 @@ from comparison import catalogue
 from dataloader import eval_batches
 from nets import for_data, given, profile, saving
 from nets.wrapped import is_converted
-from op_utils import cache_plan
-from op_utils.cached_training import open_cache, run_with
 from op_utils.dry_run import DryRun
 from options import command_line, option_flags
 from options.options import Options
+from teacher_cache import plan as cache_plan
+from teacher_cache.of_run import open_cache, run_with
 from training import normalisation
 from training.evaluation import Evaluator
 from training.observers.run_observers import of_run

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from op_utils.teacher_cache import TeacherCache, forward_function
+from teacher_cache.batches import TeacherCache, forward_function
 
 _EPOCHS = 10_000  # of one batch, more than anybody measures
 _MEASURED = 3  # batches

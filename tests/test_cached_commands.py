@@ -11,8 +11,8 @@ import pytest
 
 import commands
 import dataloader
-from op_utils import array_facts, array_file
 from options.options import Options
+from teacher_cache import array_facts, array_file
 from test_resume import assert_same, final_state
 
 TRAIN = "train_w_distill.py"

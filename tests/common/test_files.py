@@ -133,7 +133,7 @@ def test_what_cannot_be_removed_stops_no_writer(tmp_path, dead, monkeypatch):
 OWN_RENAMES = {
     "common/files.py": "the writer",
     "training/checkpoint.py": "a whole folder, whose files are synced before",
-    "op_utils/array_file.py": "a stream of gigabytes, synced before",
+    "teacher_cache/array_file.py": "a stream of gigabytes, synced before",
 }
 # Where files are written without it, and why.
 OWN_WRITES = {

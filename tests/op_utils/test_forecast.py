@@ -11,8 +11,9 @@ import tensorflow as tf
 import dataloader
 import fakes
 from common.interruption import Interrupted
-from op_utils import cache_plan, forecast
-from tests.op_utils import cached_runs
+from op_utils import forecast
+from teacher_cache import plan as cache_plan
+from tests.teacher_cache import cached_runs
 from training.checkpoint import Checkpoints
 from training.evaluation import Evaluator
 from training.observers.observer import Observer

@@ -7,9 +7,9 @@ import pytest
 from tests.op_utils.test_trainer import At, Killed, kill
 
 from common import files
-from op_utils import array_facts
-from op_utils.array_file import ArrayWriter
-from tests.op_utils import cached_runs
+from teacher_cache import array_facts
+from teacher_cache.array_file import ArrayWriter
+from tests.teacher_cache import cached_runs
 from tests.training import tiny
 from training.run import cache_difference as cache_gap
 from training.run.run_folder import RunFolder
@@ -242,6 +242,6 @@ def test_a_disk_that_keeps_nothing_ends_the_start(tmp_path, monkeypatch):
     def broken(self, block):
         raise array_facts.Damaged("as always")
 
-    monkeypatch.setattr("op_utils.kept_array.KeptArray._verify", broken)
+    monkeypatch.setattr("teacher_cache.stored_array.KeptArray._verify", broken)
     with pytest.raises(ValueError, match="is damaged .as always"):
         cache(tmp_path)

@@ -13,8 +13,9 @@ import numpy as np
 
 from common import files
 from common.quantities import size as _size
-from op_utils import array_facts, array_file, kept_array
-from op_utils.array_facts import Damaged
+from teacher_cache import array_facts, array_file
+from teacher_cache import stored_array as kept_array
+from teacher_cache.array_facts import Damaged
 
 # Pieces that are wanted: version -> names.
 Wanted = Mapping[int, frozenset[str]]

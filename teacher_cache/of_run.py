@@ -2,10 +2,10 @@
 
 import functools
 
-from op_utils import kept_test_logits
-from op_utils.cache_folder import SetAside
-from op_utils.cache_plan import CachePlan
-from op_utils.teacher_cache import TeacherCache
+from teacher_cache import test_logits as kept_test_logits
+from teacher_cache.batches import TeacherCache
+from teacher_cache.plan import CachePlan
+from teacher_cache.store import SetAside
 from training.run import cache_difference as cache_gap
 
 

@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from common import files
-from op_utils import array_facts
+from teacher_cache import array_facts
 
 TYPES = {
     "float32": np.dtype(np.float32),

@@ -14,9 +14,9 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from op_utils import cache_key
-from op_utils.cache_folder import CacheFolder, SetAside, Wanted
-from op_utils.cache_plan import CachePlan
+from teacher_cache import key as cache_key
+from teacher_cache.plan import CachePlan
+from teacher_cache.store import CacheFolder, SetAside, Wanted
 from training import step as step_lib
 from training import teacher_outputs as kept_output
 from training.run import cache_difference as cache_gap

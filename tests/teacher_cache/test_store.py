@@ -11,10 +11,10 @@ import types
 
 import numpy as np
 import pytest
-
-from op_utils import array_facts, array_file
-from op_utils.cache_folder import CacheFolder, SetAside
 from tests.op_utils.test_kept_array import as_before
+
+from teacher_cache import array_facts, array_file
+from teacher_cache.store import CacheFolder, SetAside
 
 ROOT = pathlib.Path(__file__).parents[2]
 SIZE, SHAPES = 10, {"logits": (3,), "stage1": (2, 2, 4)}

@@ -8,10 +8,10 @@ import numpy as np
 import dataloader
 import distiller
 import fakes
-from op_utils import cache_plan
-from op_utils.cached_training import open_cache, run_with
-from op_utils.teacher_cache import TeacherCache
 from options.options import Options
+from teacher_cache import plan as cache_plan
+from teacher_cache.batches import TeacherCache
+from teacher_cache.of_run import open_cache, run_with
 from tests.training import tiny
 from training.evaluation import Evaluator
 from training.recipe import Recipe

@@ -3,7 +3,7 @@ import tensorflow as tf
 
 import distiller
 import fakes
-from op_utils import outputs_read
+from teacher_cache import outputs_read
 from tests.training import tiny
 
 STUDENT, TEACHER = fakes.Net(seed=1), fakes.Net(seed=2)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import dataloader
-from op_utils import kept_test_logits
-from op_utils.array_file import ArrayWriter
-from tests.op_utils import cached_runs
+from teacher_cache import test_logits as kept_test_logits
+from teacher_cache.array_file import ArrayWriter
+from tests.teacher_cache import cached_runs
 from training.evaluation import Evaluator
 
 TEACHER = cached_runs.teacher()

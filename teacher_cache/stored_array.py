@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from op_utils import array_facts
-from op_utils.array_facts import Damaged
-from op_utils.array_file import TYPES, row_bytes
+from teacher_cache import array_facts
+from teacher_cache.array_facts import Damaged
+from teacher_cache.array_file import TYPES, row_bytes
 
 _AT_ONCE = 2**24  # bytes that are read together where all are
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from op_utils import cache_key
-from op_utils.cache_folder import CacheFolder, SetAside
+from teacher_cache import key as cache_key
+from teacher_cache.store import CacheFolder, SetAside
 from training import evaluation
 
 SPLIT, NAME = "test", "test_logits"

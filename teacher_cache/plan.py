@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from op_utils import outputs_read
+from teacher_cache import outputs_read
 from training.teacher_outputs import EMBEDDING, LOGITS
 
 _ALWAYS = {LOGITS, EMBEDDING}

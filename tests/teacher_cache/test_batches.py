@@ -6,7 +6,7 @@ from tests.op_utils.test_trainer import At, Killed, kill
 
 import fakes
 import nets
-from tests.op_utils import cached_runs
+from tests.teacher_cache import cached_runs
 from tests.training import tiny
 from training import step
 from training import teacher_outputs as kept_output

@@ -3,7 +3,7 @@ import errno
 import numpy as np
 import pytest
 
-from op_utils import array_facts, array_file
+from teacher_cache import array_facts, array_file
 
 ROWS = np.random.default_rng(0).normal(size=(10, 2, 3)).astype(np.float32)
 

@@ -3,8 +3,9 @@ import functools
 import numpy as np
 import pytest
 
-from op_utils import cache_key, teacher_cache
-from tests.op_utils import cached_runs
+from teacher_cache import batches as teacher_cache
+from teacher_cache import key as cache_key
+from tests.teacher_cache import cached_runs
 
 MORE = np.arange(40)
 

@@ -1,8 +1,8 @@
 import pytest
 
 import fakes
-from op_utils import cache_plan
-from tests.op_utils import cached_runs
+from teacher_cache import plan as cache_plan
+from tests.teacher_cache import cached_runs
 
 STUDENT, TEACHER, DATA = fakes.Net(seed=1), fakes.Net(seed=2), cached_runs.data()
 

@@ -5,11 +5,12 @@ import threading
 import ml_dtypes
 import numpy as np
 import pytest
+from tests.op_utils.test_array_file import ROWS, write
 
 from common import files
-from op_utils import array_facts, kept_array
-from op_utils.array_facts import Damaged
-from tests.op_utils.test_array_file import ROWS, write
+from teacher_cache import array_facts
+from teacher_cache import stored_array as kept_array
+from teacher_cache.array_facts import Damaged
 
 TYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 HEADER = 128
