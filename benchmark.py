@@ -24,7 +24,7 @@ from comparison import estimate, grid_flags, listing, references, report, search
 from comparison.progress import Progress
 from comparison.record import FAILED, FINISHED, MISSING
 from comparison.runner import Runner
-from op_utils import forecast
+from forecast import of_run as forecast
 from options import command_line, option_flags
 from teacher_cache import plan as cache_plan
 from train_w_distill import build_net, build_pair, canonical

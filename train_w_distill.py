@@ -17,9 +17,9 @@ import distiller
 import nets
 from comparison import catalogue
 from dataloader import eval_batches
+from forecast.dry_run import DryRun
 from nets import for_data, given, profile, saving
 from nets.wrapped import is_converted
-from op_utils.dry_run import DryRun
 from options import command_line, option_flags
 from options.options import Options
 from teacher_cache import plan as cache_plan

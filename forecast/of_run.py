@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from common.interruption import StopSignals
-from op_utils import cache_forecast
-from op_utils.cache_forecast import CacheForecast
+from forecast import of_cache as cache_forecast
+from forecast.of_cache import CacheForecast
 from training.phase_run import PhaseRun
 from training.trainer import Trainer
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 import dataloader
 import fakes
 from common.interruption import Interrupted
-from op_utils import forecast
+from forecast import of_run as forecast
 from teacher_cache import plan as cache_plan
 from tests.teacher_cache import cached_runs
 from training.checkpoint import Checkpoints

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from common import before_tensorflow as environment
 from common import quantities
-from op_utils.forecast import Forecast, measure, peak_memory
+from forecast.of_run import Forecast, measure, peak_memory
 from training.evaluation import Evaluator
 from training.run import run_inputs
 from training.run import run_result as outcome
