@@ -1,10 +1,10 @@
 """Distillation methods: what a student learns from a teacher."""
 
-from distiller.base import DataSpec, Distiller, Phase
 from distiller.fit_checkpoint import MethodCheckpoint
+from distiller.framework.base import DataSpec, Distiller, Phase
+from distiller.framework.specs import Description, Spec, build, describe, resolve
 from distiller.keras_model import DistillationModel
 from distiller.registry import canonical, names, register
-from distiller.specs import Description, Spec, build, describe, resolve
 
 __all__ = [
     "DataSpec",

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from distiller import base, hyperparameters, tap_pairs
+from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils import image_weights
 from op_utils.channel_products import as_rows
 from op_utils.norms import norm

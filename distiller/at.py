@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from distiller import base, hyperparameters, tap_pairs
+from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils.attention import power, spatial_attention
 from op_utils.gaps import squared_gap
 from op_utils.norms import norm

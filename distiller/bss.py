@@ -4,7 +4,7 @@ import functools
 
 import tensorflow as tf
 
-from distiller import base, hyperparameters
+from distiller.framework import base, hyperparameters
 from op_utils.boundary_attack import boundary_images, candidates, drawn_class
 from op_utils.divergence import softened_kl
 

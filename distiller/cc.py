@@ -5,7 +5,7 @@ import typing
 
 import tensorflow as tf
 
-from distiller import base, hyperparameters, tap_pairs
+from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils import pairwise
 from op_utils.embeddings import linear
 from op_utils.gaps import squared_gap

@@ -5,7 +5,7 @@ import typing
 
 import tensorflow as tf
 
-from distiller import base, hyperparameters, tap_pairs
+from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils.class_sampling import ClassSampler
 from op_utils.contrastive import (
     bank_similarities,

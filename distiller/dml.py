@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from distiller import base, hyperparameters
+from distiller.framework import base, hyperparameters
 from op_utils.divergence import softened_kl
 
 

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from common import files
-from distiller import base
+from distiller.framework import base
 
 FORMAT = 1
 SUFFIX = ".npz"

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from distiller import base, fit_values, fit_weights
+from distiller import fit_values, fit_weights
+from distiller.framework import base
 from op_utils import image_weights
 
 

@@ -7,7 +7,7 @@ teacher, which nobody wants changed back, must be none.
 
 import keras
 
-from distiller import base
+from distiller.framework import base
 
 
 class MethodVariables(keras.layers.Layer):

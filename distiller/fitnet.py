@@ -4,7 +4,7 @@ import typing
 
 import tensorflow as tf
 
-from distiller import base, hyperparameters, tap_pairs
+from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils.connectors import ConvConnector
 from op_utils.divergence import softened_kl
 from op_utils.gaps import squared_gap

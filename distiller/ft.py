@@ -5,7 +5,7 @@ import typing
 
 import tensorflow as tf
 
-from distiller import base, hyperparameters, tap_pairs
+from distiller.framework import base, hyperparameters, tap_pairs
 from nets.taps import TapSpec
 from op_utils.connectors import ConvStack
 from op_utils.factors import factor_attention_gap, factor_gap

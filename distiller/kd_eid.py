@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from distiller import adjacent_levels, base, hyperparameters
+from distiller.framework import adjacent_levels, base, hyperparameters
 from op_utils.gradient_clipping import combiner
 from op_utils.vector_relations import aligned_relation_gaps
 

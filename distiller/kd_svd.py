@@ -4,7 +4,7 @@ import typing
 
 import tensorflow as tf
 
-from distiller import adjacent_levels, base, hyperparameters
+from distiller.framework import adjacent_levels, base, hyperparameters
 from op_utils.channel_products import as_rows
 from op_utils.connectors import PointwiseConnector
 from op_utils.gradient_clipping import combiner

@@ -5,7 +5,6 @@ import numpy as np
 import tensorflow as tf
 
 from distiller import (
-    base,
     fit_arrays,
     fit_callbacks,
     fit_data,
@@ -14,11 +13,11 @@ from distiller import (
     fit_values,
     fit_variables,
     fit_weights,
-    specs,
 )
 from distiller.fit_files import DeployedFiles
 from distiller.fit_history import PhaseHistory
 from distiller.fit_steps import KerasSteps
+from distiller.framework import base, specs
 from nets import wrapped
 from op_utils import image_weights
 from op_utils.keras_optimizer import KerasOptimizer

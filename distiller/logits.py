@@ -1,6 +1,6 @@
 """Logits: the student regresses the teacher's logits."""
 
-from distiller import base, hyperparameters
+from distiller.framework import base, hyperparameters
 from op_utils.gaps import squared_gap
 
 

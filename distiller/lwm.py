@@ -4,7 +4,7 @@ import typing
 
 import tensorflow as tf
 
-from distiller import base, hyperparameters, tap_pairs
+from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils import image_weights
 from op_utils.input_gradients import of_label, with_gradients
 from op_utils.norms import unit

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from distiller import adjacent_levels, base, hyperparameters
+from distiller.framework import adjacent_levels, base, hyperparameters
 from op_utils.gradient_clipping import combiner
 from op_utils.graph_attention import Relation, estimation_loss
 from op_utils.singular_vectors import aligned_vectors, singular_vectors

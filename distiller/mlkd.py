@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from distiller import base, hyperparameters, tap_pairs
+from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils.contrastive import supervised_contrastive_loss
 from op_utils.divergence import softened_kl
 from op_utils.embeddings import Perceptron, linear

@@ -1,6 +1,6 @@
 """No distillation: the baseline of every comparison."""
 
-from distiller import base
+from distiller.framework import base
 
 
 class NoDistillation(base.Distiller):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from distiller import base, hyperparameters, tap_pairs
+from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils import image_weights
 from op_utils.channel_products import as_rows, channel_products
 from op_utils.norms import unit

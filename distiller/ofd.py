@@ -5,7 +5,7 @@ import typing
 import numpy as np
 import tensorflow as tf
 
-from distiller import base, hyperparameters, tap_pairs
+from distiller.framework import base, hyperparameters, tap_pairs
 from nets.taps import TapSpec
 from op_utils.connectors import PointwiseConnector
 from op_utils.level_weights import halved_from_deepest

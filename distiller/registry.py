@@ -8,7 +8,6 @@ from distiller import (
     ab,
     afd,
     at,
-    base,
     bss,
     cc,
     crd,
@@ -27,13 +26,13 @@ from distiller import (
     nst,
     ofd,
     pkt,
-    registration,
     rkd,
     sobolev,
     soft_logits,
     sp,
     vid,
 )
+from distiller.framework import base, registration
 
 # One line for each method of the repository: name -> (class, aliases).
 METHODS = {

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from distiller import base, hyperparameters
+from distiller.framework import base, hyperparameters
 from op_utils.gaps import squared_gap
 from op_utils.input_gradients import of_label, with_gradients
 from op_utils.norms import unit

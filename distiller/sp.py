@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from distiller import base, hyperparameters, tap_pairs
+from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils import pairwise
 from op_utils.gaps import squared_gap
 from op_utils.norms import unit

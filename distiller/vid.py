@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from distiller import base, hyperparameters, tap_pairs
+from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils import image_weights
 from op_utils.connectors import pointwise
 from op_utils.pooling import pool_to_smaller

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import distiller
 import nets
-from distiller import hyperparameters
+from distiller.framework import hyperparameters
 
 
 def direction_gap(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:

@@ -31,7 +31,7 @@ class PhaseForecast:
 
     Attributes:
         name: the phase's.
-        length: "init" or "train", see `distiller.base.Phase`.
+        length: "init" or "train", see `distiller.framework.base.Phase`.
         steps: that are left.
         step_seconds: of one of them.
         start_seconds: of tracing, compiling and the first step.

@@ -30,7 +30,7 @@ def check_can_weigh(method, batch: Mapping) -> None:
     """Raises ValueError if the images have weights, and the method cannot weigh them.
 
     Args:
-        method: a `distiller.base.Distiller`.
+        method: a `distiller.framework.base.Distiller`.
         batch: names are enough.
     """
     if KEY in batch and not method.weighs_images:

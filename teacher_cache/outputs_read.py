@@ -66,7 +66,7 @@ def read(
 
     Args:
         phases: the method's.
-        method: a `distiller.base.Distiller`.
+        method: a `distiller.framework.base.Distiller`.
         student: a net with taps.
         teacher: the same.
         image_shape: (H, W, C) of a batch's images.

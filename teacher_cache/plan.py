@@ -36,7 +36,7 @@ def plan(settings, data, method, student, teacher) -> CachePlan:
     Args:
         settings: an `options.Options`.
         data: a `dataloader.TrainingData`.
-        method: a `distiller.base.Distiller`.
+        method: a `distiller.framework.base.Distiller`.
         student: a net with taps.
         teacher: the same; None where there is none.
     """

@@ -5,7 +5,8 @@ import typing
 import pytest
 
 import distiller
-from distiller import hyperparameters, registry
+from distiller import registry
+from distiller.framework import hyperparameters
 
 
 def cases() -> list[tuple[str, tuple[str, ...]]]:

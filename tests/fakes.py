@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from dataloader import autotune
-from distiller.base import DataSpec
+from distiller.framework.base import DataSpec
 from nets.taps import Output, TapSpec
 
 NUM_CLASSES = 5

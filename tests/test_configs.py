@@ -12,7 +12,7 @@ from absl.testing import flagsaver
 import nets
 import train_w_distill as script
 from distiller import DataSpec, describe, registry, resolve
-from distiller.hyperparameters import as_text
+from distiller.framework.hyperparameters import as_text
 from options import option_flags
 
 ROOT = pathlib.Path(__file__).parent.parent

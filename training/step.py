@@ -54,7 +54,7 @@ class Step:
     """The step of one phase, for a trainer's loop and for Keras' `fit` alike.
 
     Args:
-        method: a `distiller.base.Distiller`.
+        method: a `distiller.framework.base.Distiller`.
         phase: one of its phases.
         student, teacher: nets with taps; teacher is None where none is used.
         optimizer: an `training.optimizer.SGD` over `trained_variables(...)`.

@@ -15,7 +15,7 @@ class Trainer:
 
     Args:
         student, teacher: nets with taps; teacher None where the method has none.
-        method: a `distiller.base.Distiller`.
+        method: a `distiller.framework.base.Distiller`.
         recipe: a `Recipe`.
         batches: (first epoch, number of epochs, batches to skip) -> tf.data.Dataset
             of dicts `image` (uint8), `label`, `index` with a static batch size, and

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 import distiller
-from distiller import hyperparameters, registry
+from distiller import registry
+from distiller.framework import hyperparameters
 from tests import fakes
 from tests.cases import (
     every_case,

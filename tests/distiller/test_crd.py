@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distiller import base, crd
+from distiller import crd
+from distiller.framework import base
 from tests import fakes, vectors
 
 RNG = np.random.default_rng(0)

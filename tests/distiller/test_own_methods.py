@@ -13,7 +13,8 @@ import tensorflow as tf
 import distiller
 import nets
 from comparison import grid
-from distiller import hyperparameters, registry
+from distiller import registry
+from distiller.framework import hyperparameters
 from tests import fakes
 
 TAPS = "student_taps, teacher_taps, data"

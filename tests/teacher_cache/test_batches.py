@@ -190,7 +190,8 @@ def test_a_cached_training_ends_at_the_same_bits(name, folder, tmp_path, monkeyp
     asked = []
     with monkeypatch.context() as patch:
         patch.setattr(
-            "distiller.base.Distiller.teacher_forward", lambda *_: asked.append(1)
+            "distiller.framework.base.Distiller.teacher_forward",
+            lambda *_: asked.append(1),
         )
         tiny.assert_equal(cached(), live)
     assert not asked, "a step asked the teacher"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distiller import base
+from distiller.framework import base
 from tests.training import tiny
 from training import step as step_lib
 from training.optimizer import SGD

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from common.interruption import Interrupted
-from distiller import base
+from distiller.framework import base
 from tests import fakes
 from tests.training import tiny
 from training import phase_run

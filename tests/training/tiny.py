@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from distiller import base
+from distiller.framework import base
 from nets.taps import Output
 
 NUM_CLASSES = 3

@@ -197,7 +197,7 @@ def taken_on(settings: Options, data, student, teacher, method):
         data: a `dataloader.TrainingData`.
         student: with the weights of the run that is continued, which stay as they are.
         teacher: the same, or the teacher that it had; or None.
-        method: a `distiller.base.Distiller`; its variables are set.
+        method: a `distiller.framework.base.Distiller`; its variables are set.
 
     Returns:
         The method; as it is if nothing is continued.

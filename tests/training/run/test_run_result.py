@@ -8,7 +8,7 @@ import pytest
 import dataloader
 from common import files
 from common.digests import file_digest
-from distiller import base
+from distiller.framework import base
 from nets import saving
 from options.options import Options
 from tests.training import tiny

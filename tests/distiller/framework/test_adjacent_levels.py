@@ -1,6 +1,6 @@
 import pytest
 
-from distiller import adjacent_levels
+from distiller.framework import adjacent_levels
 from tests import fakes
 
 STUDENT = fakes.specs((8, 8, 4), (4, 4, 6), (2, 2, 8))

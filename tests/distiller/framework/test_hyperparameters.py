@@ -2,7 +2,7 @@ from typing import Literal, Optional
 
 import pytest
 
-from distiller import hyperparameters
+from distiller.framework import hyperparameters
 
 
 class Method:

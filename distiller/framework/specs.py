@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distiller import base, composition, hyperparameters, registry
+from distiller import registry
+from distiller.framework import base, composition, hyperparameters
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 import distiller
-from distiller import base, composition, fitnet
+from distiller import fitnet
+from distiller.framework import base, composition
 from tests import fakes
 
 SPECS = fakes.specs((8, 8, 3), (4, 4, 4))

@@ -5,7 +5,7 @@ import re
 import types
 import typing
 
-from distiller import base, hyperparameters
+from distiller.framework import base, hyperparameters
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _RESERVED = ("all",)  # what a grid calls all methods

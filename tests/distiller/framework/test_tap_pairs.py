@@ -1,6 +1,6 @@
 import pytest
 
-from distiller import tap_pairs
+from distiller.framework import tap_pairs
 from nets.taps import TapSpecs
 from tests import fakes
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from distiller import tap_pairs
+from distiller.framework import tap_pairs
 
 
 def resolve(

@@ -2,7 +2,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from distiller import base
+from distiller.framework import base
 from tests import fakes
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from distiller import base
+from distiller.framework import base
 
 _FORWARDS = ("teacher_forward", "student_forward", "deployed")
 

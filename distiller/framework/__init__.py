@@ -1,0 +1,1 @@
+"""What all methods stand on: base class, phases, sums, hyperparameters."""
