@@ -1,10 +1,10 @@
 """Distillation methods: what a student learns from a teacher."""
 
-from distiller.fit_checkpoint import MethodCheckpoint
 from distiller.framework.base import DataSpec, Distiller, Phase
 from distiller.framework.specs import Description, Spec, build, describe, resolve
-from distiller.keras_model import DistillationModel
 from distiller.registry import canonical, names, register
+from keras_fit.checkpoint import MethodCheckpoint
+from keras_fit.model import DistillationModel
 
 __all__ = [
     "DataSpec",

@@ -55,17 +55,17 @@ COMMANDS = {
 EXCEPTIONS = {
     **COMMANDS,
     # Where all come together for `fit`, as they do in the scripts.
-    "distiller/keras_model.py": (
+    "keras_fit/model.py": (
         "nets.wrapped",
-        "op_utils.keras_optimizer",
+        "keras_fit.optimizer",
         "training.replicas",
         "training.step",
     ),
-    "distiller/fit_checkpoint.py": ("common.files",),
-    "distiller/fit_means.py": ("training.totals",),
-    "distiller/fit_options.py": ("nets.base", "op_utils.mixed_labels"),
-    "distiller/fit_steps.py": ("op_utils.mixed_labels",),
-    "distiller/fit_values.py": ("nets.base",),
+    "keras_fit/checkpoint.py": ("common.files",),
+    "keras_fit/means.py": ("training.totals",),
+    "keras_fit/options.py": ("nets.base", "op_utils.mixed_labels"),
+    "keras_fit/steps.py": ("op_utils.mixed_labels",),
+    "keras_fit/values.py": ("nets.base",),
     # What is registered is the user's.
     "distiller/registry.py": ("common.origin",),
     "nets/registration.py": ("common.origin",),

@@ -5,7 +5,7 @@ import tensorflow as tf
 import dataloader
 from dataloader import autotune, fetching
 from dataloader.encoded import ImageFiles
-from distiller import fit_data
+from keras_fit import data as fit_data
 
 
 @pytest.fixture(scope="module")

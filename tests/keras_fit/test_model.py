@@ -8,8 +8,9 @@ import tensorflow as tf
 import commands
 import dataloader
 import nets
-from distiller import fit_data, fit_options
-from distiller.keras_model import DistillationModel
+from keras_fit import data as fit_data
+from keras_fit import options as fit_options
+from keras_fit.model import DistillationModel
 from training import schedule
 
 RNG = np.random.default_rng(0)

@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-from distiller import fit_data, fit_weights
+from keras_fit import data as fit_data
+from keras_fit import weights as fit_weights
 from nets.taps import Output
 from op_utils import mixed_labels
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from tests.distiller.fitted import fit, model, two_phases
+from tests.keras_fit.fitted import fit, model, two_phases
 
 
 def test_weights_are_the_students_and_the_methods_and_not_the_teachers():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import distiller
-from tests.distiller.fitted import IMAGES, LABELS, fit, model, two_phases
+from tests.keras_fit.fitted import IMAGES, LABELS, fit, model, two_phases
 
 
 def test_it_is_the_last_phases_history_and_answers_for_each():

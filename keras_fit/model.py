@@ -4,23 +4,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from distiller import (
-    fit_arrays,
-    fit_callbacks,
-    fit_data,
-    fit_means,
-    fit_options,
-    fit_values,
-    fit_variables,
-    fit_weights,
-)
-from distiller.fit_files import DeployedFiles
-from distiller.fit_history import PhaseHistory
-from distiller.fit_steps import KerasSteps
 from distiller.framework import base, specs
+from keras_fit import arrays as fit_arrays
+from keras_fit import callbacks as fit_callbacks
+from keras_fit import data as fit_data
+from keras_fit import means as fit_means
+from keras_fit import options as fit_options
+from keras_fit import values as fit_values
+from keras_fit import variables as fit_variables
+from keras_fit import weights as fit_weights
+from keras_fit.files import DeployedFiles
+from keras_fit.history import PhaseHistory
+from keras_fit.optimizer import KerasOptimizer
+from keras_fit.steps import KerasSteps
 from nets import wrapped
 from op_utils import image_weights
-from op_utils.keras_optimizer import KerasOptimizer
 from training import replicas
 from training import step as step_lib
 

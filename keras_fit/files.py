@@ -2,7 +2,7 @@
 
 import keras
 
-from distiller import fit_checkpoint
+from keras_fit import checkpoint as fit_checkpoint
 
 
 class DeployedFiles:

@@ -10,7 +10,7 @@ import tensorflow as tf
 import distiller
 import nets
 from distiller import DistillationModel
-from tests.distiller.fitted import IMAGES, LABELS, fit, model, plain
+from tests.keras_fit.fitted import IMAGES, LABELS, fit, model, plain
 
 
 def test_an_export_gives_what_predict_gives(tmp_path):

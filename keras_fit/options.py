@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import keras
 import tensorflow as tf
 
-from distiller import fit_weights
+from keras_fit import weights as fit_weights
 from nets.base import Net
 from op_utils import image_weights, mixed_labels
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from distiller import fit_values, fit_weights
 from distiller.framework import base
+from keras_fit import values as fit_values
+from keras_fit import weights as fit_weights
 from op_utils import image_weights
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from distiller import fit_weights
+from keras_fit import weights as fit_weights
 
 
 def read(x, y, sample_weight, batch_size: int | None) -> tuple:

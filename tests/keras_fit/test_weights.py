@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from distiller import DistillationModel
 from op_utils import class_weights
-from tests.distiller.fitted import IMAGES, LABELS, fit, model, plain
+from tests.keras_fit.fitted import IMAGES, LABELS, fit, model, plain
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 WEIGHTS = np.linspace(0.0, 2.0, 20)

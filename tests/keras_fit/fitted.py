@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from distiller.keras_model import DistillationModel
+from keras_fit.model import DistillationModel
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (20, 8, 8, 3), np.uint8)

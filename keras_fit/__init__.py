@@ -1,0 +1,1 @@
+"""A student and a method behind Keras' compile and fit."""
