@@ -13,7 +13,8 @@ from absl import flags
 
 import dataloader
 from common import files
-from nets import class_names, for_data, given, profile
+from nets import class_names, for_data, given
+from nets import costs as profile
 from op_utils import metrics
 from options import command_line, option_flags
 from training import class_results, evaluation, report

@@ -18,8 +18,9 @@ import nets
 from comparison import catalogue
 from dataloader import eval_batches
 from forecast.dry_run import DryRun
-from nets import for_data, given, profile, saving
-from nets.wrapped import is_converted
+from nets import costs as profile
+from nets import for_data, given, saving
+from nets.brought.wrapped import is_converted
 from options import command_line, option_flags
 from options.options import Options
 from teacher_cache import plan as cache_plan

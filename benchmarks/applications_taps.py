@@ -12,8 +12,8 @@ import pathlib
 import keras
 
 from common import files
-from nets import applications
-from nets.wrapped import WrappedNet
+from nets.brought import applications
+from nets.brought.wrapped import WrappedNet
 
 SIZE, LARGEST = 64, 80  # of the images; the least that all models accept is 75
 CLASSES = 10

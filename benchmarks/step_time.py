@@ -21,7 +21,7 @@ from absl import app, flags
 
 import distiller
 from benchmarks import workload
-from nets import profile
+from nets import costs as profile
 
 flags.DEFINE_string("teacher", "WResNet-40-2", "The teacher net.")
 flags.DEFINE_string("student", "WResNet-16-2", "The student net.")

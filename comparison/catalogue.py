@@ -5,7 +5,8 @@ import functools
 import dataloader
 import distiller
 import nets
-from nets import auto_student, given, net_sizes
+from nets import auto_student, given
+from nets import sizes as net_sizes
 from options import option_flags
 
 

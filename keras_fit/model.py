@@ -17,7 +17,7 @@ from keras_fit.files import DeployedFiles
 from keras_fit.history import PhaseHistory
 from keras_fit.optimizer import KerasOptimizer
 from keras_fit.steps import KerasSteps
-from nets import wrapped
+from nets.brought import wrapped
 from op_utils import image_weights
 from training import replicas
 from training import step as step_lib

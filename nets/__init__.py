@@ -5,13 +5,13 @@ Importing the package registers all nets with Keras, so that
 """
 
 from nets.base import Net
-from nets.narrowed import narrow
-from nets.profile import count_parameters, multiply_accumulates
+from nets.brought.unit_head import two_classes
+from nets.brought.wrapped import seen_by, wrap
+from nets.costs import count_parameters, multiply_accumulates
+from nets.narrowing.narrowed import narrow
 from nets.registry import build, canonical_name, names, register
 from nets.saving import load, save
 from nets.taps import Output, TapSpec
-from nets.unit_head import two_classes
-from nets.wrapped import seen_by, wrap
 
 __all__ = [
     "Net",

@@ -3,8 +3,9 @@
 import re
 from typing import NamedTuple
 
-from nets import net_sizes, registration, registry
-from nets.net_sizes import Data
+from nets import registration, registry
+from nets import sizes as net_sizes
+from nets.sizes import Data
 
 PREFIX = registration.AUTOMATIC
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}

@@ -1,7 +1,8 @@
 """A net where it meets data: built for them, or checked against them."""
 
-from nets import class_names, given, model_check
+from nets import class_names, given
 from nets.base import Net
+from nets.brought import model_check
 
 
 def build(

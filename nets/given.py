@@ -4,17 +4,11 @@ import dataclasses
 
 import keras
 
-from nets import (
-    applications,
-    model_files,
-    preprocessing,
-    registry,
-    saving,
-    wrap_check,
-)
-from nets import scaling as scaling_lib
+from nets import registry, saving
 from nets.base import Net
-from nets.wrapped import WrappedNet, check_trainable
+from nets.brought import applications, model_files, preprocessing, wrap_check
+from nets.brought import scaling as scaling_lib
+from nets.brought.wrapped import WrappedNet, check_trainable
 
 OTHERS = ("keras.applications.NAME[/SIZE]", "FILE.keras")  # beside `nets.names()`
 

@@ -14,8 +14,11 @@ import numpy as np
 import scipy.io
 from absl import flags
 
-from nets import profile, published_weights, registry, saving, torch_file
+from nets import costs as profile
+from nets import registry, saving
 from nets.base import Net
+from nets.published import torch_file
+from nets.published import weights as published_weights
 from options import command_line
 
 # Mean and standard deviation of pixels in [0, 1], as the published teachers want them.

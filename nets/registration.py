@@ -11,10 +11,10 @@ from collections.abc import Callable
 import keras
 
 from common import origin
-from nets import preprocessing, wrap_check
 from nets.base import Net
-from nets.scaling import SCALINGS
-from nets.wrapped import WrappedNet
+from nets.brought import preprocessing, wrap_check
+from nets.brought.scaling import SCALINGS
+from nets.brought.wrapped import WrappedNet
 
 # No "/", ":", "," or "=", at which flags are split, and no suffix of a file.
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]|\.[0-9])*")

@@ -6,8 +6,8 @@ import pathlib
 import keras
 
 from common import files
-from nets import h5_files, keras_errors, model_files, own_classes
 from nets.base import Net
+from nets.brought import h5_files, keras_errors, model_files, own_classes
 
 SUFFIX = ".keras"
 

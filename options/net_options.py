@@ -5,10 +5,14 @@ import pathlib
 
 from options.option import COUNT, SEED, option
 
-# What Keras models expect of their images, see nets/scaling.py; "" is not said.
+# What Keras models expect of their images, see nets/brought/scaling.py; "" is not said.
 SCALINGS = ("", "pixels", "unit", "normalised", "tf", "torch", "caffe")
 FRESH = ("", "none")  # of *_weights: there are none
-MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")  # of files; nets/model_files.py reads them
+MODEL_SUFFIXES = (
+    ".keras",
+    ".h5",
+    ".hdf5",
+)  # of files; nets/brought/model_files.py reads them
 FILES = ("teacher_checkpoint", "teacher_weights", "student", "student_weights")
 ONLY_WITH_TEACHER = (
     "teacher_epochs",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import applications_taps
-from nets import applications, opened
+from nets.brought import applications, opened
 
 TABLE = applications_taps.TABLE
 ROWS = TABLE.read_text().removeprefix(applications_taps.HEAD).splitlines(True)

@@ -56,7 +56,7 @@ EXCEPTIONS = {
     **COMMANDS,
     # Where all come together for `fit`, as they do in the scripts.
     "keras_fit/model.py": (
-        "nets.wrapped",
+        "nets.brought.wrapped",
         "keras_fit.optimizer",
         "training.replicas",
         "training.step",

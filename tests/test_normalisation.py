@@ -11,7 +11,7 @@ import pytest
 import dataloader
 import nets
 import train_w_distill as script
-from nets import profile
+from nets import costs as profile
 from options.options import Options
 from tests.dataloader import test_folder, test_npz
 from training import normalisation

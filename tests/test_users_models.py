@@ -17,7 +17,7 @@ import tensorflow as tf
 
 import distiller
 import nets
-from nets import profile
+from nets import costs as profile
 from users_models import save
 from users_models.cases import CASES
 

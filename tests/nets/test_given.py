@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import nets
-from nets import applications, given
+from nets import given
+from nets.brought import applications
 from nets.given import Given
 
 SHAPE = (32, 32, 3)

@@ -10,7 +10,7 @@ import pytest
 
 import commands
 import nets
-from tests.nets import published
+from tests.nets.published.published import published
 
 RESNET8 = published.DATA / "resnet8.pth"
 MAT = published.DATA / "WResNet-10-1.mat"

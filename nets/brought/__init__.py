@@ -1,0 +1,1 @@
+"""Keras models that users bring along: read, checked and wrapped."""

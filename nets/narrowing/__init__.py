@@ -1,0 +1,1 @@
+"""Copies of Keras models with fewer channels."""
