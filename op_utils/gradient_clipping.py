@@ -41,7 +41,7 @@ def epoch_ramp(epoch: tf.Tensor) -> tf.Tensor:
 
 
 def combiner(*, ramp: bool) -> Callable:
-    """The `combine` of a `distiller.framework.base.Phase` that clips to the task's gradient.
+    """The `combine` of a `Phase` of a method that clips to the task's gradient.
 
     Source: Lee et al., Self-supervised Knowledge Distillation Using Singular Value
     Decomposition, https://arxiv.org/abs/1807.06819, in the form of the authors' code.
