@@ -19,11 +19,14 @@ from absl import flags
 
 import dataloader
 from common import before_tensorflow as environment
-from comparison import cells as cells_lib
-from comparison import estimate, grid_flags, listing, references, report, search
-from comparison.progress import Progress
-from comparison.record import FAILED, FINISHED, MISSING
-from comparison.runner import Runner
+from comparison.grid import cells as cells_lib
+from comparison.grid import estimate, listing, search
+from comparison.grid import flags as grid_flags
+from comparison.grid.progress import Progress
+from comparison.grid.record import FAILED, FINISHED, MISSING
+from comparison.grid.runner import Runner
+from comparison.report import references
+from comparison.report import report_files as report
 from forecast import of_run as forecast
 from options import command_line, option_flags
 from teacher_cache import plan as cache_plan

@@ -16,7 +16,7 @@ from absl.testing import flagsaver
 
 import benchmark
 import commands
-from comparison.record import MISSING
+from comparison.grid.record import MISSING
 from tests.comparison.make import BEST, finish
 
 SCRIPT = "benchmark.py"

@@ -46,7 +46,7 @@ def test_the_docs_commands_have_only_known_flags():
     lines = "".join(blocks("")).replace("\\\n", " ").splitlines()
     of_grid = {f'"{name}"' for name in ("methods", "seeds", "vary", "jobs")}
     source = "".join(
-        (ROOT / p).read_text() for p in ("benchmark.py", "comparison/grid_flags.py")
+        (ROOT / p).read_text() for p in ("benchmark.py", "comparison/grid/flags.py")
     )
     assert all(name in source for name in of_grid)
     scripts = set()

@@ -16,7 +16,9 @@ from absl.testing import flagsaver
 import benchmark
 import commands
 import train_w_distill
-from comparison import catalogue, grid_flags, published
+from comparison import catalogue
+from comparison.grid import flags as grid_flags
+from comparison.report import published
 from nets import auto_student, registry
 from options import option_flags
 from options.options import Options

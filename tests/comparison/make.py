@@ -4,7 +4,7 @@ import hashlib
 import json
 import pathlib
 
-from comparison.record import FAILED, FINISHED, MISSING, Record
+from comparison.grid.record import FAILED, FINISHED, MISSING, Record
 
 METHODS = (
     "none Soft_logits Logits DML FitNet AT NST AB VID FT OFD AFD LwM Sobolev BSS FSP "

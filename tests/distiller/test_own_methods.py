@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import distiller
 import nets
-from comparison import grid
+from comparison.grid import definition as grid
 from distiller import registry
 from distiller.framework import hyperparameters
 from tests import fakes

@@ -1,0 +1,1 @@
+"""A grid of runs: what it varies, its cells, and how they are run."""

@@ -1,0 +1,1 @@
+"""What a grid's results say: statistics, tables, plots, pages."""
