@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks import applications_taps
+from docs.tables import applications_taps
 from nets.brought import applications, opened
 
 TABLE = applications_taps.TABLE

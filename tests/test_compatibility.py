@@ -6,7 +6,8 @@ import pathlib
 import pytest
 
 import distiller
-from benchmarks import compatibility, workload
+from docs.tables import compatibility
+from speed import workload
 
 ROOT = pathlib.Path(__file__).parent.parent
 CELLS = json.loads((ROOT / "results/compatibility.json").read_text())

@@ -137,7 +137,7 @@ OWN_RENAMES = {
 }
 # Where files are written without it, and why.
 OWN_WRITES = {
-    "benchmarks/input_pipeline.py": "images for one measurement",
+    "speed/input_pipeline.py": "images for one measurement",
     "comparison/report/figures.py": "into memory",
 }
 RENAMES = "os.replace", "os.rename", ".rename"

@@ -1,6 +1,6 @@
 """Step time of a method against the machine's matrix-product rate.
 
-Runs as `python -m benchmarks.step_time`. Every measurement is a process of its own;
+Runs as `python -m speed.step_time`. Every measurement is a process of its own;
 the precisions take turns, so that a machine whose speed drifts favours none. Prints
 medians. The multiply-accumulates of a step are one teacher forward and three student
 forwards (backward counts twice).
@@ -20,8 +20,8 @@ import tensorflow as tf
 from absl import app, flags
 
 import distiller
-from benchmarks import workload
 from nets import costs as profile
+from speed import workload
 
 flags.DEFINE_string("teacher", "WResNet-40-2", "The teacher net.")
 flags.DEFINE_string("student", "WResNet-16-2", "The student net.")
@@ -87,7 +87,7 @@ def main(argv) -> None:
     found = {precision: [] for precision in precisions}
     for _ in range(flags.FLAGS.processes):
         for precision, results in found.items():
-            command = [sys.executable, "-m", "benchmarks.step_time", *argv[1:]]
+            command = [sys.executable, "-m", "speed.step_time", *argv[1:]]
             command += flags.FLAGS.flags_into_string().split()
             command += ["--measure", f"--precision={precision}"]
             output = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -1,6 +1,6 @@
 """Images a second of the input pipeline, with each option of augmentation.
 
-Runs as `python -m benchmarks.augmentation_speed`, on one core; `--only=plain,cutout`
+Runs as `python -m speed.augmentation`, on one core; `--only=plain,cutout`
 for some rows. A row is the median of several epochs, of which all rows take turns, so
 that a machine whose speed drifts favours none. Prints a Markdown table.
 """

@@ -1,6 +1,6 @@
 """Memory and time of training on images that are read from their files.
 
-Runs as `python -m benchmarks.input_pipeline`. Writes a folder of small PNG files,
+Runs as `python -m speed.input_pipeline`. Writes a folder of small PNG files,
 unless it is there, and trains on it with nothing held in memory. Prints the resident
 memory after each epoch, and what the reading costs: blocks of steps on real batches
 take turns with blocks on one batch again and again, so that a machine whose speed
@@ -23,7 +23,7 @@ from absl import app, flags
 
 import dataloader
 import distiller
-from benchmarks import workload
+from speed import workload
 from training import step as step_lib
 
 flags.DEFINE_string("folder", "runs/small_images", "Where the images are written.")

@@ -1,6 +1,6 @@
 """What the models of keras.applications show as taps: docs/applications_taps.md.
 
-Runs as `python -m benchmarks.applications_taps`.
+Runs as `python -m docs.tables.applications_taps`.
 """
 
 import common.before_tensorflow  # noqa: F401
@@ -31,7 +31,7 @@ Inceptions have one more stage, whose map is a single pixel here. A name such as
 or `activation_94` is counted by Keras: it is another one if models were built before.
 `embedding` is the width of what the head gets; "mean" if the head is no dense layer and
 it is the mean of `last_map`, the last of the stages. Written by
-`python -m benchmarks.applications_taps`.
+`python -m docs.tables.applications_taps`.
 
 | model | size | stage1 | stage2 | stage3 | stage4 | stage5 | stage6 | embedding |
 |---|---|---|---|---|---|---|---|---|

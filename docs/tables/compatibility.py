@@ -1,6 +1,6 @@
 """Which methods work on which published pairs of nets: docs/compatibility.md.
 
-Runs as `python -m benchmarks.compatibility`. Each method takes two steps of each of its
+Runs as `python -m docs.tables.compatibility`. Each method takes two steps of each of its
 phases on each pair; what refuses a pair is quoted. Cells that the file has already are
 kept, so that a run that was stopped goes on.
 """
@@ -16,8 +16,8 @@ import tensorflow as tf
 from absl import app, flags
 
 import distiller
-from benchmarks import workload
 from common import files
+from speed import workload
 
 # Tables 1 and 2 of Tian et al. 2020 (https://arxiv.org/abs/1910.10699), and the pairs
 # of PkuDavidGuan's code on CINIC-10.
@@ -53,7 +53,7 @@ HEAD = """# Which method works on which pair
 Every method, with its defaults, on the 13 pairs of Tian et al. 2020 (tables 1 and 2,
 CIFAR-100, 32x32 images) and the three pairs of ShuffleNetV2 of CINIC-10. "yes": two
 steps of each phase were taken and every loss was finite. A number: the pair is refused
-with the error below. Written by `python -m benchmarks.compatibility`.
+with the error below. Written by `python -m docs.tables.compatibility`.
 
 """
 

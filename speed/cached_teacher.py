@@ -1,6 +1,6 @@
 """Wall time of a grid of methods with the teacher cache and without.
 
-Runs as `python -m benchmarks.teacher_cache --data_dir=DIR`. Each cell is a command of
+Runs as `python -m speed.cached_teacher --data_dir=DIR`. Each cell is a command of
 its own. The two runs of a method follow each other, the order alternates, so that a
 machine whose speed drifts favours none. The first cached run fills the cache; that is
 part of its time.

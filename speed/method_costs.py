@@ -1,6 +1,6 @@
 """Step time of every method as a ratio to the step of Soft_logits.
 
-Runs as `python -m benchmarks.method_costs`. Steps of the two take turns, so that a
+Runs as `python -m speed.method_costs`. Steps of the two take turns, so that a
 machine whose speed drifts favours none; a ratio is the median over the pairs. A method
 with several phases has a row for each. Prints a Markdown table row by row.
 """
@@ -15,7 +15,7 @@ import time
 from absl import app, flags
 
 import distiller
-from benchmarks import workload
+from speed import workload
 
 flags.DEFINE_string("teacher", "WResNet-40-2", "The teacher net.")
 flags.DEFINE_string("student", "WResNet-16-2", "The student net.")
