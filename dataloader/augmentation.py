@@ -9,7 +9,7 @@ import math
 
 import tensorflow as tf
 
-from dataloader.streams import stream_seed
+from dataloader.random_streams import stream_seed
 
 PADDING = 4  # pixels on each side, so that offsets run from 0 to 8
 PAD_MODES = ("reflect", "zero")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from dataloader.streams import integers
+from dataloader.random_streams import integers
 
 _ROWS, _COLUMNS = 20, 21  # random streams
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from dataloader import autotune, decoding, resizing
+from dataloader import decoding, resizing
+from dataloader import without_autotuning as autotune
 from dataloader.dataset import Split
 from dataloader.encoded import EncodedImages
 

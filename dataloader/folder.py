@@ -7,7 +7,8 @@ import pathlib
 
 import numpy as np
 
-from dataloader import class_folders, fetching, image_check, kept
+from dataloader import class_folders, fetching, image_check
+from dataloader import result_cache as kept
 from dataloader.dataset import Dataset, Split
 from dataloader.encoded import ImageFiles
 from dataloader.pixels import count_statistics

@@ -6,7 +6,7 @@ https://arxiv.org/abs/1905.04899.
 
 import tensorflow as tf
 
-from dataloader.streams import integers, stream_seed
+from dataloader.random_streams import integers, stream_seed
 
 _KINDS, _MIXUP, _CUTMIX, _ROWS, _COLUMNS = 30, 31, 33, 35, 36  # random streams
 

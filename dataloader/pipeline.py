@@ -9,7 +9,9 @@ import functools
 import tensorflow as tf
 
 from dataloader import augmentation as augmentation_lib
-from dataloader import autotune, distortion, fetching, mixing, resizing
+from dataloader import fetching, mixing, resizing
+from dataloader import strong_augmentation as distortion
+from dataloader import without_autotuning as autotune
 from dataloader.augmentation import Augmentation
 from dataloader.dataset import Split
 

@@ -8,7 +8,7 @@ import functools
 import tensorflow as tf
 
 from dataloader import image_operations
-from dataloader.streams import stream_seed
+from dataloader.random_streams import stream_seed
 
 _CHOICES, _SIGNS = 10, 11  # random streams
 

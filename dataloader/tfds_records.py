@@ -10,7 +10,9 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from dataloader import autotune, fetching, kept
+from dataloader import fetching
+from dataloader import result_cache as kept
+from dataloader import without_autotuning as autotune
 from dataloader.dataset import Split
 from dataloader.encoded import Records
 from dataloader.pixels import count_values

@@ -6,7 +6,8 @@ import os
 import numpy as np
 from absl import logging
 
-from dataloader import autotune, tfds_records
+from dataloader import tfds_records
+from dataloader import without_autotuning as autotune
 from dataloader.dataset import Dataset, Split
 from dataloader.pixels import count_statistics, pixel_statistics
 

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils.attention import power, spatial_attention
-from op_utils.gaps import squared_gap
 from op_utils.norms import norm
 from op_utils.pooling import pool_to_smaller
+from op_utils.squared_error import squared_gap
 
 Variant = typing.Literal["AT", "AT_sum"]
 

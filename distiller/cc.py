@@ -8,8 +8,8 @@ import tensorflow as tf
 from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils import pairwise
 from op_utils.embeddings import linear
-from op_utils.gaps import squared_gap
 from op_utils.norms import unit
+from op_utils.squared_error import squared_gap
 
 Variant = typing.Literal["rbf", "neighbours"]
 WEIGHTS = {"rbf": 100.0, "neighbours": 0.02}

@@ -7,7 +7,7 @@ import tensorflow as tf
 from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils.connectors import ConvConnector
 from op_utils.divergence import softened_kl
-from op_utils.gaps import squared_gap
+from op_utils.squared_error import squared_gap
 
 Variant = typing.Literal["paper", "one_phase"]
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils.channel_products import as_rows, channel_products
-from op_utils.gaps import squared_gap
 from op_utils.pooling import pool_to_smaller
+from op_utils.squared_error import squared_gap
 
 
 def flow(lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:

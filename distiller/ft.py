@@ -8,8 +8,8 @@ import tensorflow as tf
 from distiller.framework import base, hyperparameters, tap_pairs
 from nets.taps import TapSpec
 from op_utils.connectors import ConvStack
-from op_utils.factors import factor_attention_gap, factor_gap
-from op_utils.gaps import squared_gap
+from op_utils.factor_distance import factor_attention_gap, factor_gap
+from op_utils.squared_error import squared_gap
 
 Variant = typing.Literal["paper", "attention"]
 Norms = typing.Literal["both", "translator", "none"]

@@ -1,7 +1,7 @@
 """Logits: the student regresses the teacher's logits."""
 
 from distiller.framework import base, hyperparameters
-from op_utils.gaps import squared_gap
+from op_utils.squared_error import squared_gap
 
 
 class Logits(base.Distiller):

@@ -7,7 +7,7 @@ from op_utils.contrastive import supervised_contrastive_loss
 from op_utils.divergence import softened_kl
 from op_utils.embeddings import Perceptron, linear
 from op_utils.norms import unit
-from op_utils.views import VIEWS, forward_of_views
+from op_utils.rotated_views import VIEWS, forward_of_views
 
 
 def alignment_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:

@@ -3,10 +3,10 @@
 import tensorflow as tf
 
 from distiller.framework import base, hyperparameters
-from op_utils.gaps import squared_gap
 from op_utils.input_gradients import of_label, with_gradients
 from op_utils.norms import unit
 from op_utils.pairwise import rows
+from op_utils.squared_error import squared_gap
 
 
 def gradient_loss(

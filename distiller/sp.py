@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils import pairwise
-from op_utils.gaps import squared_gap
 from op_utils.norms import unit
+from op_utils.squared_error import squared_gap
 
 
 def similarity_gap(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:

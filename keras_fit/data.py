@@ -64,7 +64,7 @@ def batches_of(
         num_parallel_calls=tf.data.AUTOTUNE,
     )
     options = tf.data.Options()
-    options.autotune.enabled = False  # see `dataloader.autotune`
+    options.autotune.enabled = False  # see `dataloader.without_autotuning`
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 

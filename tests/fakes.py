@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dataloader import autotune
+from dataloader import without_autotuning as autotune
 from distiller.framework.base import DataSpec
 from nets.taps import Output, TapSpec
 

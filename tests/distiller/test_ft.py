@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from distiller import ft
-from op_utils import factors
+from op_utils import factor_distance as factors
 from tests import fakes, vectors
 
 STUDENT = fakes.specs((4, 4, 3), (4, 4, 5), names=("stage1", "last_map"))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dataloader import kept
+from dataloader import result_cache as kept
 
 
 def recall(path, key, value=None):

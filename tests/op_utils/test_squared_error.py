@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from op_utils.gaps import squared_gap
+from op_utils.squared_error import squared_gap
 
 STUDENT, TEACHER = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
 

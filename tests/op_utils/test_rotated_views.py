@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from op_utils.views import rotated_views
+from op_utils.rotated_views import rotated_views
 
 
 @pytest.mark.parametrize("jit", [False, True])

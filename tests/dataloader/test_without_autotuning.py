@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 
 import dataloader
-from dataloader import autotune, fetching
+from dataloader import fetching
+from dataloader import without_autotuning as autotune
 from dataloader.encoded import ImageFiles
 from keras_fit import data as fit_data
 
