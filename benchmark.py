@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from absl import flags
 
 import dataloader
-from common import before_tensorflow as environment
+from common import before_tensorflow
 from comparison.grid import cells as cells_lib
 from comparison.grid import estimate, listing, search
 from comparison.grid import flags as grid_flags
@@ -45,7 +45,9 @@ flags.DEFINE_string(
 )
 flags.DEFINE_bool("published", False, "Show published numbers beside ours.")
 
-START = time.perf_counter() - environment.BEGAN  # seconds that every run takes, too
+START = (
+    time.perf_counter() - before_tensorflow.BEGAN
+)  # seconds that every run takes, too
 
 
 @functools.cache

@@ -13,8 +13,7 @@ from absl import flags
 
 import dataloader
 from common import files
-from nets import class_names, for_data, given
-from nets import costs as profile
+from nets import class_names, costs, for_data, given
 from op_utils import metrics
 from options import command_line, option_flags
 from training import class_results, evaluation, report
@@ -56,7 +55,7 @@ def measure(net, teacher_path: str, dataset: dataloader.Dataset) -> tuple:
         ).logits(teacher)
         figures["agreement"] = metrics.agreement(logits, teacher_logits)
         figures["teacher_top1"] = metrics.top_k_accuracy(teacher_logits, labels)
-    figures |= profile.sizes(net)
+    figures |= costs.sizes(net)
     figures["images_per_second"] = evaluator.images_per_second(net)
     return figures, classes
 

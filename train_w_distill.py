@@ -18,8 +18,7 @@ import nets
 from comparison import catalogue
 from dataloader import eval_batches
 from forecast.dry_run import DryRun
-from nets import costs as profile
-from nets import for_data, given, saving
+from nets import costs, for_data, given, saving
 from nets.brought.wrapped import is_converted
 from options import command_line, option_flags
 from options.options import Options
@@ -28,7 +27,7 @@ from teacher_cache.of_run import open_cache, run_with
 from training import normalisation
 from training.evaluation import Evaluator
 from training.observers.run_observers import of_run
-from training.run import run_result as outcome
+from training.run import run_result
 from training.run.continuation import inherited, record, taken_on
 from training.run.run_folder import RunFolder
 from training.run.run_inputs import digests
@@ -116,7 +115,7 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
     rules = {"wait": wait, "allow_other_code": settings.allow_other_code}
     with folder.open(config, defaults=defaults, **rules):
         if folder.is_finished:
-            return outcome.confirmed(folder, role, saving.load)
+            return run_result.confirmed(folder, role, saving.load)
         folder.write_indices(data.indices)
         if is_teacher_first:
             student, teacher, method = trained_first(settings, data, pair, wait=True)
@@ -135,8 +134,8 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
             observers=of_run(folder, settings, role, sample, saving.save),
         )
         run_with(cache, trainer)
-        entries = outcome.measure(trainer, evaluator, profile.facts)
-        outcome.save(folder, settings, trainer, entries, saving.save)
+        entries = run_result.measure(trainer, evaluator, costs.facts)
+        run_result.save(folder, settings, trainer, entries, saving.save)
     return folder
 
 

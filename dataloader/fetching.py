@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from dataloader import decoding, resizing
-from dataloader import without_autotuning as autotune
 from dataloader.dataset import Split
 from dataloader.encoded import EncodedImages
+from dataloader.without_autotuning import without_autotuning
 
 PARALLEL = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
 
@@ -49,7 +49,7 @@ def batches(
 def decoded(images: EncodedImages) -> tf.data.Dataset:
     """The images in their order, uint8 [H, W, C] each, decoded in parallel."""
     whole, _ = _readers(images)
-    return autotune.without(tf.data.Dataset.range(len(images)).map(whole, **PARALLEL))
+    return without_autotuning(tf.data.Dataset.range(len(images)).map(whole, **PARALLEL))
 
 
 def held(images: EncodedImages) -> np.ndarray:

@@ -7,8 +7,7 @@ import pathlib
 
 import numpy as np
 
-from dataloader import class_folders, fetching, image_check
-from dataloader import result_cache as kept
+from dataloader import class_folders, fetching, image_check, result_cache
 from dataloader.dataset import Dataset, Split
 from dataloader.encoded import ImageFiles
 from dataloader.pixels import count_statistics
@@ -107,7 +106,7 @@ def _checked(root, files, classes, skip_bad_images):
         return found
 
     key = f"{_FORMAT} {class_folders.fingerprint(files)}"
-    found = kept.recall(root / KEPT, key, check_all)
+    found = result_cache.recall(root / KEPT, key, check_all)
     parts, bad, others = {}, [], []
     for split, listed in files.items():
         facts = found[f"{split}.facts"]

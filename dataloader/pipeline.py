@@ -9,11 +9,15 @@ import functools
 import tensorflow as tf
 
 from dataloader import augmentation as augmentation_lib
-from dataloader import fetching, mixing, resizing
-from dataloader import strong_augmentation as distortion
-from dataloader import without_autotuning as autotune
+from dataloader import (
+    fetching,
+    mixing,
+    resizing,
+    strong_augmentation,
+)
 from dataloader.augmentation import Augmentation
 from dataloader.dataset import Split
+from dataloader.without_autotuning import without_autotuning
 
 _ORDER = 0  # random stream of the data order
 
@@ -129,7 +133,9 @@ def _plans(split, order, augmentation, seed, version):
     """What happens to the images `order`, int32 [batches, B], in a version."""
     shape = split.image_shape
     offsets, flips = augmentation_lib.draw(seed, version, len(split))
-    distortions = distortion.draw(augmentation, seed, version, len(split), shape)
+    distortions = strong_augmentation.draw(
+        augmentation, seed, version, len(split), shape
+    )
     plan = {
         "index": order,
         "offsets": tf.gather(offsets, order),
@@ -161,7 +167,7 @@ def _augmented(plans, split, batch_size, augmentation):
             image = augmentation_lib.augment(
                 image, offsets, flips, augmentation.pad_mode if pads else "zero"
             )
-        image = distortion.apply(augmentation, image, plan["distortions"])
+        image = strong_augmentation.apply(augmentation, image, plan["distortions"])
         return {"image": image, "label": tf.gather(labels, index), "index": index}
 
     crop = crop if _cuts_out(split, augmentation) else None
@@ -214,7 +220,7 @@ def _finish(dataset):
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.DATA
     )
-    return autotune.without(dataset.prefetch(tf.data.AUTOTUNE).with_options(options))
+    return without_autotuning(dataset.prefetch(tf.data.AUTOTUNE).with_options(options))
 
 
 def _check_batch_size(batch_size, split, most=None):

@@ -10,13 +10,12 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from dataloader import fetching
-from dataloader import result_cache as kept
-from dataloader import without_autotuning as autotune
+from dataloader import fetching, result_cache
 from dataloader.dataset import Split
 from dataloader.encoded import Records
 from dataloader.pixels import count_values
 from dataloader.threads import in_threads
+from dataloader.without_autotuning import without_autotuning
 
 KEPT = ".record_places.npz"  # beside the prepared files
 SAMPLE = 5000  # images that mean and deviation are taken from, at least, if it has them
@@ -88,7 +87,9 @@ def find(builder, splits: tuple[str, ...], keys: tuple[str, str]) -> Found:
     ]
     key = json.dumps([_FORMAT, str(builder.version), splits, keys, shape, sizes])
     key = hashlib.sha256(key.encode()).hexdigest()
-    arrays = kept.recall(pathlib.Path(str(builder.data_path)) / KEPT, key, search)
+    arrays = result_cache.recall(
+        pathlib.Path(str(builder.data_path)) / KEPT, key, search
+    )
     return Found(made(arrays), arrays["digest"].tobytes().hex(), arrays["counts"])
 
 
@@ -146,7 +147,7 @@ def _find_in_file(path, label_key):
 
     lengths, labels, digest = [], [], hashlib.sha256()
     batches = tf.data.TFRecordDataset(path).batch(64).map(with_labels)
-    for records, some_labels in autotune.without(batches).as_numpy_iterator():
+    for records, some_labels in without_autotuning(batches).as_numpy_iterator():
         labels.extend(some_labels.tolist())
         for record in records:
             lengths.append(len(record))

@@ -7,9 +7,9 @@ import numpy as np
 from absl import logging
 
 from dataloader import tfds_records
-from dataloader import without_autotuning as autotune
 from dataloader.dataset import Dataset, Split
 from dataloader.pixels import count_statistics, pixel_statistics
+from dataloader.without_autotuning import without_autotuning
 
 NAMES = (
     "cifar10",
@@ -227,7 +227,7 @@ def _read(builder, split, keys):
         batch_size=1000,
         read_config=tfds.ReadConfig(try_autocache=False),  # read once: keep no copy
     )
-    for batch in autotune.without(batches).as_numpy_iterator():
+    for batch in without_autotuning(batches).as_numpy_iterator():
         start, end = end, end + len(batch[keys[1]])
         images[start:end], labels[start:end] = batch[keys[0]], batch[keys[1]]
     return Split(images[:end], labels[:end])

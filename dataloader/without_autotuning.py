@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def without(dataset: tf.data.Dataset) -> tf.data.Dataset:
+def without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """The dataset with the parallel calls that AUTOTUNE begins with.
 
     Those are as many as there are cores, and at most 16.

@@ -3,12 +3,10 @@
 import time
 from collections.abc import Callable, Mapping
 
-from common import before_tensorflow as environment
-from common import quantities
+from common import before_tensorflow, quantities
 from forecast.of_run import Forecast, measure, peak_memory
 from training.evaluation import Evaluator
-from training.run import run_inputs
-from training.run import run_result as outcome
+from training.run import run_inputs, run_result
 
 
 class DryRun:
@@ -23,7 +21,7 @@ class DryRun:
     def __init__(self, load: Callable):
         self.seconds, self._load = 0.0, load
         self._has_teacher = True  # as the run will have it
-        self._mark = environment.BEGAN
+        self._mark = before_tensorflow.BEGAN
 
     def tell(
         self,
@@ -61,7 +59,7 @@ class DryRun:
         """
         folder.check(config, defaults, settings.allow_other_code)
         if folder.is_finished:
-            return outcome.confirmed(folder, role, self._load)
+            return run_result.confirmed(folder, role, self._load)
         known = teacher if self._has_teacher else None
         folder.check_same(run_inputs.digests(settings, method, known, student))
         self._has_teacher = role == "student"

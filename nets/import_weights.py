@@ -14,8 +14,7 @@ import numpy as np
 import scipy.io
 from absl import flags
 
-from nets import costs as profile
-from nets import registry, saving
+from nets import costs, registry, saving
 from nets.base import Net
 from nets.published import torch_file
 from nets.published import weights as published_weights
@@ -162,7 +161,7 @@ def main(arguments: list[str]) -> None:
     saving.save(net, out)
     print(f"net            {net.name} ({origin})")
     print(f"classes        {net.num_classes}")
-    print(f"parameters     {profile.count_parameters(net):,}")
+    print(f"parameters     {costs.count_parameters(net):,}")
     print(f"normalisation  mean {net.mean}, std {net.std} ({source})")
     print(f"saved {out}")
 

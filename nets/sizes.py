@@ -10,8 +10,7 @@ from concurrent import futures
 import keras
 import tensorflow as tf
 
-from nets import costs as profile
-from nets import registry
+from nets import costs, registry
 
 MEGABYTE = 10**6
 
@@ -22,8 +21,8 @@ class Sizes:
 
     Attributes:
         name: canonical.
-        parameters: see `profile.count_parameters`.
-        multiply_accumulates: see `profile.multiply_accumulates`.
+        parameters: see `costs.count_parameters`.
+        multiply_accumulates: see `costs.multiply_accumulates`.
         file: bytes that `nets.save` writes in float32; the digits of seeds in it make
             some tens of bytes more or fewer.
     """
@@ -125,8 +124,8 @@ def _sizes(net, path: pathlib.Path) -> Sizes:
         net.save(path)  # its layout depends on Keras and HDF5
         return Sizes(
             net.name,
-            profile.count_parameters(net),
-            profile.multiply_accumulates(net),
+            costs.count_parameters(net),
+            costs.multiply_accumulates(net),
             path.stat().st_size,
         )
 

@@ -20,7 +20,7 @@ import tensorflow as tf
 from absl import app, flags
 
 import distiller
-from nets import costs as profile
+from nets import costs
 from speed import workload
 
 flags.DEFINE_string("teacher", "WResNet-40-2", "The teacher net.")
@@ -61,8 +61,8 @@ def build_step(precision: str):
     method = distiller.build(
         flags.FLAGS.distiller, student.tap_specs, teacher.tap_specs, workload.data(size)
     )
-    cost = 3 * profile.multiply_accumulates(student)
-    cost += profile.multiply_accumulates(teacher)
+    cost = 3 * costs.multiply_accumulates(student)
+    cost += costs.multiply_accumulates(teacher)
     options = {"precision": precision, "xla": flags.FLAGS.xla}
     phase = method.phases()[-1]
     given = workload.batch(size)

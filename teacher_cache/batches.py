@@ -18,8 +18,8 @@ from teacher_cache import key as cache_key
 from teacher_cache.plan import CachePlan
 from teacher_cache.store import CacheFolder, SetAside, Wanted
 from training import step as step_lib
-from training import teacher_outputs as kept_output
-from training.run import cache_difference as cache_gap
+from training import teacher_outputs
+from training.run import cache_difference
 from training.teacher_outputs import EMBEDDING, LOGITS
 
 _IMAGES = "normalised images"  # an output that is no array of the cache
@@ -42,7 +42,8 @@ class TeacherCache:
     Attributes:
         forward: the teacher's outputs for the images of a batch, by name.
         folder: the `CacheFolder`.
-        gap: see `cache_gap.measured`, after `fill`; None where nothing is left to take.
+        gap: see `cache_difference.measured`, after `fill`; None where nothing is left
+            to take.
     """
 
     def __init__(
@@ -122,11 +123,11 @@ class TeacherCache:
         head = self._head_gives_logits(next(iter(wanted)))
         self._fed = {i: self._fed_names(i, head) for i in left}
         restored = _restored(self.teacher)
-        self.gap = cache_gap.measured(self, restored, tuple(left.values()))
-        if cache_gap.is_gap(self.gap):
+        self.gap = cache_difference.measured(self, restored, tuple(left.values()))
+        if cache_difference.is_gap(self.gap):
             self.log(
                 "teacher cache: a run with it is not equal to one without it to the "
-                f"last bit, because outputs differ: {cache_gap.words(self.gap)}"
+                f"last bit, because outputs differ: {cache_difference.words(self.gap)}"
             )
 
     @contextlib.contextmanager
@@ -164,7 +165,7 @@ class TeacherCache:
     def batches(
         self, first_epoch: int, num_epochs: int, skip_batches: int
     ) -> tf.data.Dataset:
-        """`data.batches`, with `kept_output.KEY` where the phase takes it from here."""
+        """`data.batches`, with `teacher_outputs.KEY` where a phase takes that."""
         batches = self.data.batches(first_epoch, num_epochs, skip_batches)
         # A phase that is done is built again, over no epoch, when the run is resumed.
         epoch = first_epoch if num_epochs else first_epoch - 1
@@ -189,7 +190,7 @@ class TeacherCache:
                 )
                 for name, array in zip(names, rows, strict=True)
             }
-            return {**batch, kept_output.KEY: kept}
+            return {**batch, teacher_outputs.KEY: kept}
 
         batches = batches.enumerate().map(add, **_PARALLEL)
         return batches.prefetch(tf.data.AUTOTUNE)
@@ -277,7 +278,7 @@ def _restored(teacher):
 
     @tf.function(autograph=False)
     def restored(kept):
-        output = step_lib.cast_output(kept_output.restored(teacher, kept))
+        output = step_lib.cast_output(teacher_outputs.restored(teacher, kept))
         return {LOGITS: output.logits, **output.taps}
 
     return restored

@@ -6,8 +6,7 @@ import json
 
 import numpy as np
 
-from training.run import fingerprint as computation
-from training.run import provenance
+from training.run import fingerprint, provenance
 
 FORMAT = 1
 
@@ -63,8 +62,8 @@ def _common(data, teacher, function) -> dict:
         "format": FORMAT,
         "teacher": {
             "name": teacher.name,
-            "computation": computation.graph_digest(function),
-            "weights": computation.weights_digest(function, teacher.variables),
+            "computation": fingerprint.graph_digest(function),
+            "weights": fingerprint.weights_digest(function, teacher.variables),
             "precision": teacher.compute_dtype,
         },
         "data": data.digest,

@@ -2,11 +2,11 @@
 
 import functools
 
-from teacher_cache import test_logits as kept_test_logits
+from teacher_cache import logits_on_test
 from teacher_cache.batches import TeacherCache
 from teacher_cache.plan import CachePlan
 from teacher_cache.store import SetAside
-from training.run import cache_difference as cache_gap
+from training.run import cache_difference
 
 
 def open_cache(plan: CachePlan, settings, data, teacher, recipe, folder, evaluator):
@@ -29,16 +29,16 @@ def open_cache(plan: CachePlan, settings, data, teacher, recipe, folder, evaluat
         nothing is taken from a cache.
 
     Raises:
-        ValueError: the run began with another gap, see `cache_gap.claim`; or the arrays
-            do not fit on the disk, or are not what the teacher says.
+        ValueError: the run began with another gap, see `cache_difference.claim`; or the
+            arrays do not fit on the disk, or are not what the teacher says.
         OSError: the disk cannot be written.
     """
-    if not plan.is_used and cache_gap.KEY not in folder.read_config():
+    if not plan.is_used and cache_difference.KEY not in folder.read_config():
         return data
     # The training tells of damage.
     found = folder.checkpoints.newest(lambda text: None)
     claim = functools.partial(
-        cache_gap.claim,
+        cache_difference.claim,
         folder,
         precision=settings.teacher_cache_precision,
         has_begun=found is not None,
@@ -61,7 +61,7 @@ def open_cache(plan: CachePlan, settings, data, teacher, recipe, folder, evaluat
     cache.fill(position["phase"], position["step"] // per_epoch)
     if cache.gap is not None:  # Otherwise nothing is left to take.
         claim(cache.gap)
-    kept_test_logits.keep(evaluator, data, teacher, settings.teacher_cache_dir)
+    logits_on_test.keep(evaluator, data, teacher, settings.teacher_cache_dir)
     return cache
 
 

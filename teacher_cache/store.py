@@ -13,8 +13,7 @@ import numpy as np
 
 from common import files
 from common.quantities import size as _size
-from teacher_cache import array_facts, array_file
-from teacher_cache import stored_array as kept_array
+from teacher_cache import array_facts, array_file, stored_array
 from teacher_cache.array_facts import Damaged
 
 # Pieces that are wanted: version -> names.
@@ -53,7 +52,7 @@ class CacheFolder:
     ):
         self.path, self.shapes, self.size = pathlib.Path(path), dict(shapes), size
         self.precision, self.log = precision, log
-        self._open: dict[tuple[int, str], kept_array.KeptArray] = {}
+        self._open: dict[tuple[int, str], stored_array.KeptArray] = {}
         self._lock, self._told = threading.Lock(), False
         self.set_aside: SetAside | None = None
 
@@ -155,7 +154,7 @@ class CacheFolder:
         """Opens an array, if it is there and as it was written."""
         path = self.array(version, name)
         try:
-            array = kept_array.opened(
+            array = stored_array.opened(
                 path,
                 (self.size, *self.shapes[name]),
                 self.precision,

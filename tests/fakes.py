@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dataloader import without_autotuning as autotune
+from dataloader.without_autotuning import without_autotuning
 from distiller.framework.base import DataSpec
 from nets.taps import Output, TapSpec
 
@@ -40,7 +40,7 @@ def shuffled(
     index = index[skip_batches * batch_size :]
     data = {"image": images[index], "label": labels[index], "index": index}
     dataset = tf.data.Dataset.from_tensor_slices(data)
-    return autotune.without(dataset.batch(batch_size, drop_remainder=True))
+    return without_autotuning(dataset.batch(batch_size, drop_remainder=True))
 
 
 def batch(size=4, progress=0.5, seed=0) -> dict[str, tf.Tensor]:

@@ -17,7 +17,7 @@ from options import command_line
 from options.options import Options
 from training.checkpoint import Checkpoints
 from training.observers import metrics_table
-from training.run import fingerprint as computation
+from training.run import fingerprint
 
 pytestmark = pytest.mark.slow
 
@@ -140,7 +140,7 @@ def outcome(folder):
     result = files.read_json(folder / "run/result.json")
     names = "student", "teacher", "best_on_validation", "epochs", "forward_passes"
     nets = {
-        name: computation.net_digest(saving.load(folder / "run" / name))
+        name: fingerprint.net_digest(saving.load(folder / "run" / name))
         for name in ("student.keras", "best_student.keras")
     }
     rows = [

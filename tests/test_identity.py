@@ -11,7 +11,7 @@ from common.digests import file_digest
 from nets import saving
 from tests import test_resume
 from tests.test_bad_input import assert_one_clear_line
-from training.run import fingerprint as computation
+from training.run import fingerprint
 
 OTHER = "0123456789ab" + 52 * "0"
 FLAGS = ("--train_dir=run", "--teacher=wrn_10_1", "--teacher_epochs=1", "--epochs=4")
@@ -45,11 +45,11 @@ def teacher_of(folder):
 def disturb(path):
     """Adds noise to a net's weights; the digests before and after."""
     net, rng = saving.load(path), np.random.default_rng(0)
-    before = computation.net_digest(net)
+    before = fingerprint.net_digest(net)
     noisy = [w + rng.normal(0, 0.3, w.shape).astype(w.dtype) for w in net.get_weights()]
     net.set_weights(noisy)
     saving.save(net, path)
-    return before[:12], computation.net_digest(net)[:12]
+    return before[:12], fingerprint.net_digest(net)[:12]
 
 
 def test_another_teacher_is_refused_whatever_the_flags(folder):

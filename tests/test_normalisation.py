@@ -11,7 +11,7 @@ import pytest
 import dataloader
 import nets
 import train_w_distill as script
-from nets import costs as profile
+from nets import costs
 from options.options import Options
 from tests.dataloader import test_folder, test_npz
 from training import normalisation
@@ -57,7 +57,7 @@ def test_the_students_pixels_are_those_of_the_student_alone(tmp_path):
     assert "in its own size and normalisation" in seen.notes[0]
     own = {"mean": list(teacher.mean), "std": list(teacher.std)}
     assert own == {"mean": [0.0], "std": [1.0]}
-    assert profile.facts(seen) == {**profile.sizes(teacher), **own}
+    assert costs.facts(seen) == {**costs.sizes(teacher), **own}
 
 
 def test_it_can_be_the_teachers(tmp_path):

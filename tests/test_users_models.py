@@ -17,7 +17,7 @@ import tensorflow as tf
 
 import distiller
 import nets
-from nets import costs as profile
+from nets import costs
 from users_models import save
 from users_models.cases import CASES
 
@@ -197,9 +197,9 @@ def test_sizes_count_what_is_frozen_and_no_states(case, size, dtype):
     weights = [v for v in net.model.weights if "seed_generator" not in v.path]
     parameters = sum(np.prod(v.shape) for v in weights if not is_statistic(v))
     statistics = sum(np.prod(v.shape) for v in weights if is_statistic(v))
-    sizes = profile.sizes(net)
+    sizes = costs.sizes(net)
     assert sizes["parameters"] == parameters
-    assert profile.count_parameters(net) == parameters
+    assert costs.count_parameters(net) == parameters
     apart = [value for name, value in sizes.items() if "non_trainable" in name]
     frozen = sum(np.prod(v.shape) for v in net.model.non_trainable_weights)
     assert apart and apart[0] in (statistics, frozen), "they are shown apart"
@@ -214,7 +214,7 @@ def test_multiply_accumulates_of_a_transformer():
     attention = 4 * tokens * width**2 + 2 * tokens**2 * width
     block = attention + 2 * tokens * width * 2 * width
     expected = patches * 8 * 8 * 3 * width + 2 * block + width * 4
-    assert profile.sizes(net)["multiply_accumulates"] == expected
+    assert costs.sizes(net)["multiply_accumulates"] == expected
 
 
 @every_model
@@ -293,7 +293,7 @@ def test_a_saved_net_is_the_same(case, size, dtype, tmp_path):
     for name, tap in expected.taps.items():
         assert_same(found.taps[name], tap, dtype, name)
     assert again.tap_layers == net.tap_layers
-    assert profile.count_parameters(again) == profile.count_parameters(net)
+    assert costs.count_parameters(again) == costs.count_parameters(net)
 
 
 def case_of(name):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from common.interruption import Interrupted
 from op_utils import forward_count, mixed_labels
 from training import step as step_lib
-from training import teacher_outputs as kept_output
+from training import teacher_outputs
 from training.observers import metrics_table
 from training.observers.observer import Moment
 from training.optimizer import SGD
@@ -83,7 +83,7 @@ class PhaseRun:
         with forward_count.counted(self._nets(), self.recipe.batch_size) as counts:
             traced = one_step.get_concrete_function(iterator.element_spec)
         self.forward_passes = counts.executed()
-        self.reads_cache = kept_output.KEY in iterator.element_spec
+        self.reads_cache = teacher_outputs.KEY in iterator.element_spec
         # The loss scaler skips a step whose gradient overflows, and adapts.
         may_overflow = ("gradient_norm",) if self.recipe.scale_loss else ()
         totals = Totals(sorted(traced.structured_outputs), may_overflow)

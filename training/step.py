@@ -6,8 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from op_utils import image_weights, mixed_labels
-from training import replicas
-from training import teacher_outputs as kept_output
+from training import replicas, teacher_outputs
 from training.totals import SKIPPED
 
 
@@ -102,7 +101,7 @@ class Step:
             batch: `image` float32 normalised, `label`, `index`, `epoch`, `progress`,
                 `seed`, as the methods see it; of mixed images `other_label` and
                 `label_share`, too, and of weighted ones `image_weights.KEY`;
-                `kept_output.KEY`, where the teacher's output was
+                `teacher_outputs.KEY`, where the teacher's output was
                 computed before, which then is not asked for it.
             rate: learning rate.
 
@@ -120,7 +119,7 @@ class Step:
         replicas.check_one("Step")
         mixed_labels.check_can_read(self.method, batch)
         image_weights.check_can_weigh(self.method, batch)
-        batch, kept = kept_output.split(batch)
+        batch, kept = teacher_outputs.split(batch)
         batch = {**batch, **self.method.draw(batch)}
         gradients, metrics = self._compiled(batch, kept)
         is_skipped = self.optimizer.apply(gradients, rate)
@@ -165,7 +164,7 @@ class Step:
         if self.teacher is None or self.phase.trains_teacher:
             return None
         if kept:
-            output = kept_output.restored(self.teacher, kept)
+            output = teacher_outputs.restored(self.teacher, kept)
         else:
             output = self.method.teacher_forward(self.teacher, self.student, batch)
         return stop_gradient(cast_output(output))

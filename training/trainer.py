@@ -19,7 +19,7 @@ class Trainer:
         recipe: a `Recipe`.
         batches: (first epoch, number of epochs, batches to skip) -> tf.data.Dataset
             of dicts `image` (uint8), `label`, `index` with a static batch size, and
-            `kept_output.KEY` where the teacher's output is known. Epochs count from
+            `teacher_outputs.KEY` where the teacher's output is known. Epochs count from
             the start of the run.
         evaluate: (net, check) -> {"test_accuracy": ..., and with a validation split
             "validation_accuracy": ...}; calls `check` often, which may raise.

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 SCRIPT = ROOT / "train_w_distill.py"
 _PR_SET_PDEATHSIG = 1  # of Linux' <sys/prctl.h>
 

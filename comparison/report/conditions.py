@@ -9,8 +9,7 @@ from typing import Any
 from comparison.grid.record import Record
 from options.net_options import ONLY_WITH_TEACHER
 from options.options import ONLY_WITH_INIT
-from training.run import cache_difference as cache_gap
-from training.run import provenance
+from training.run import cache_difference, provenance
 
 # What cells differ in by design: their place in the grid, and the method's own.
 _PLACE = ("dataset", "data_fraction", "student", "teacher", "seed")
@@ -116,7 +115,7 @@ def _of(record: Record) -> dict[str, Any]:
         found["teacher's weights (SHA-256)"] = teacher["weights_sha256"]
     if record.has_fixed_teacher:
         # How large it is differs with the batches that were compared.
-        found[_GAP] = cache_gap.is_gap(record.result.get(cache_gap.KEY))
+        found[_GAP] = cache_difference.is_gap(record.result.get(cache_difference.KEY))
     return found | _inputs(record) | _provenance(record)
 
 

@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from comparison.grid.record import FINISHED, Record
-from comparison.report import differences
-from comparison.report import spread as statistics
+from comparison.report import differences, spread
 from comparison.report.differences import Difference, Evidence
 from comparison.report.references import ALONE, baseline
 from comparison.report.spread import Spread
@@ -66,7 +65,7 @@ class Row:
     def over_seeds(self, number: Callable[[Record], float | None]) -> Spread:
         """The spread of what the finished cells have of a number."""
         values = [number(record) for record in self.finished]
-        return statistics.spread([value for value in values if value is not None])
+        return spread.spread([value for value in values if value is not None])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,4 +196,4 @@ def _relative_seconds(own: Sequence[Record], records: Sequence[Record]) -> float
         for record, alone in pairs
         if alone is not None and record.seconds and alone.seconds
     ]
-    return statistics.spread(shares).mean
+    return spread.spread(shares).mean

@@ -19,7 +19,7 @@ SIZE, LARGEST = 64, 80  # of the images; the least that all models accept is 75
 CLASSES = 10
 
 # No flag: tests import this module beside others that have flags of the same names.
-TABLE = pathlib.Path(__file__).parent.parent / "docs/applications_taps.md"
+TABLE = pathlib.Path(__file__).parents[1] / "applications_taps.md"
 
 HEAD = f"""# Taps of keras.applications
 

@@ -1,8 +1,8 @@
 """Which methods work on which published pairs of nets: docs/compatibility.md.
 
-Runs as `python -m docs.tables.compatibility`. Each method takes two steps of each of its
-phases on each pair; what refuses a pair is quoted. Cells that the file has already are
-kept, so that a run that was stopped goes on.
+Runs as `python -m docs.tables.compatibility`. Each method takes two steps of each of
+its phases on each pair; what refuses a pair is quoted. Cells that the file has already
+are kept, so that a run that was stopped goes on.
 """
 
 import common.before_tensorflow  # noqa: F401

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dataloader import result_cache as kept
+from dataloader import result_cache
 
 
 def recall(path, key, value=None):
@@ -11,7 +11,7 @@ def recall(path, key, value=None):
         assert value is not None
         return {"a": np.array([value]), "b": np.array([b"x"])}
 
-    return int(kept.recall(path, key, find)["a"][0])
+    return int(result_cache.recall(path, key, find)["a"][0])
 
 
 @pytest.mark.parametrize("damage", [b"", b"text", None])

@@ -4,8 +4,8 @@ import tensorflow as tf
 
 import dataloader
 from dataloader import fetching
-from dataloader import without_autotuning as autotune
 from dataloader.encoded import ImageFiles
+from dataloader.without_autotuning import without_autotuning
 from keras_fit import data as fit_data
 
 
@@ -42,10 +42,10 @@ def test_other_options_stay():
     options = tf.data.Options()
     options.deterministic = False
     dataset = tf.data.Dataset.range(50).with_options(options)
-    assert autotune.without(dataset).options().deterministic is False
+    assert without_autotuning(dataset).options().deterministic is False
 
 
 def test_the_elements_stay():
     dataset = tf.data.Dataset.range(50).map(lambda x: x * 2, **fetching.PARALLEL)
-    found = autotune.without(dataset).as_numpy_iterator()
+    found = without_autotuning(dataset).as_numpy_iterator()
     assert list(found) == list(range(0, 100, 2))

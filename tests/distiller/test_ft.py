@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from distiller import ft
-from op_utils import factor_distance as factors
+from op_utils import factor_distance
 from tests import fakes, vectors
 
 STUDENT = fakes.specs((4, 4, 3), (4, 4, 5), names=("stage1", "last_map"))
@@ -40,13 +40,17 @@ def attention_gap(student, teacher, p1=2, p2=1):
 
 @pytest.mark.parametrize("p2", [1, 2, 4])
 def test_gaps_equal_numpy(p2):
-    np.testing.assert_allclose(factors.factor_gap(OWN, GIVEN, p2), gap(OWN, GIVEN, p2))
+    np.testing.assert_allclose(
+        factor_distance.factor_gap(OWN, GIVEN, p2), gap(OWN, GIVEN, p2)
+    )
     for p1 in (1, 2, 3):
-        found = factors.factor_attention_gap(OWN, GIVEN, p1, p2)
+        found = factor_distance.factor_attention_gap(OWN, GIVEN, p1, p2)
         np.testing.assert_allclose(found, attention_gap(OWN, GIVEN, p1, p2))
 
 
-@pytest.mark.parametrize("function", [factors.factor_gap, factors.factor_attention_gap])
+@pytest.mark.parametrize(
+    "function", [factor_distance.factor_gap, factor_distance.factor_attention_gap]
+)
 def test_zero_at_equality_up_to_scale_and_after_pooling(function):
     np.testing.assert_allclose(function(3.0 * GIVEN, GIVEN), 0.0, atol=1e-12)
     np.testing.assert_allclose(function(GIVEN, halved(GIVEN)), 0.0, atol=1e-12)
@@ -164,7 +168,11 @@ def attention(vector):
 
     def compute():
         both = vector.student["factor"], vector.teacher["factor"]
-        return {"loss": factors.factor_attention_gap(*both, given["p1"], given["p2"])}
+        return {
+            "loss": factor_distance.factor_attention_gap(
+                *both, given["p1"], given["p2"]
+            )
+        }
 
     return compute, {}
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 import nets
 from nets import class_names, saving
 from nets.class_names import check_same
-from training.run import fingerprint as computation
+from training.run import fingerprint
 
 NAMES = ("cat", "guinea pig", "dog")
 SCALE = {"mean": (0.4,), "std": (0.2,)}
@@ -131,6 +131,6 @@ def test_they_change_nothing_that_is_computed():
         forward = tf.function(one, autograph=False).get_concrete_function(
             tf.TensorSpec((2, 8, 8, 1), tf.float32)
         )
-        weights = computation.weights_digest(forward, one.variables)
-        found.add((computation.graph_digest(forward), weights))
+        weights = fingerprint.weights_digest(forward, one.variables)
+        found.add((fingerprint.graph_digest(forward), weights))
     assert len(found) == 1

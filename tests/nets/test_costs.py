@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import nets
-from nets import costs as profile
+from nets import costs
 
 
 def _model(*layers):
@@ -97,7 +97,7 @@ STATISTICS = 2 * 5
 def test_frozen_weights_are_parameters_and_are_shown_apart(is_frozen, is_wrapped):
     model = transfer(is_frozen)
     net = nets.wrap(model) if is_wrapped else model
-    sizes = profile.sizes(net)
+    sizes = costs.sizes(net)
     assert sizes["parameters"] == OF_BASE + OF_HEAD
     apart = STATISTICS + (OF_BASE if is_frozen else 0)
     assert sizes["non_trainable_parameters"] == apart
@@ -107,10 +107,10 @@ def test_frozen_weights_are_parameters_and_are_shown_apart(is_frozen, is_wrapped
 
 def test_a_frozen_net_keeps_its_size():
     net = nets.build("resnet8", 10, (8, 8, 3))
-    size, statistics = nets.count_parameters(net), profile.count_non_trainable(net)
+    size, statistics = nets.count_parameters(net), costs.count_non_trainable(net)
     net.trainable = False
     assert nets.count_parameters(net) == size
-    assert profile.count_non_trainable(net) == size + statistics
+    assert costs.count_non_trainable(net) == size + statistics
 
 
 def test_shared_layers_count_once():
@@ -118,7 +118,7 @@ def test_shared_layers_count_once():
     inner = keras.Sequential([keras.Input((8, 6, 4)), norm, dense])
     model = _model(norm, dense, inner, norm)
     assert nets.count_parameters(model) == 2 * 4 + 4 * 4 + 4
-    assert profile.count_non_trainable(model) == 2 * 4
+    assert costs.count_non_trainable(model) == 2 * 4
 
 
 def test_a_table_that_was_made_not_trainable_is_no_parameter():
@@ -134,7 +134,7 @@ def test_a_table_that_was_made_not_trainable_is_no_parameter():
 
     model = _model(Position(), keras.layers.Dense(2))
     assert nets.count_parameters(model) == 4 * 2 + 2
-    assert profile.count_non_trainable(model) == 8 * 6 * 4
+    assert costs.count_non_trainable(model) == 8 * 6 * 4
 
 
 def test_cost_does_not_depend_on_precision():

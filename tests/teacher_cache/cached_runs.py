@@ -15,7 +15,7 @@ from teacher_cache.of_run import open_cache, run_with
 from tests.training import tiny
 from training.evaluation import Evaluator
 from training.recipe import Recipe
-from training.run import cache_difference as cache_gap
+from training.run import cache_difference
 from training.run.run_folder import RunFolder
 from training.trainer import Trainer
 
@@ -146,4 +146,4 @@ class Run:
     @property
     def gap(self) -> dict | None:
         """What config.json says of it."""
-        return self.run_folder.read_config().get(cache_gap.KEY)
+        return self.run_folder.read_config().get(cache_difference.KEY)

@@ -8,8 +8,7 @@ import fakes
 import nets
 from tests.teacher_cache import cached_runs
 from tests.training import tiny
-from training import step
-from training import teacher_outputs as kept_output
+from training import step, teacher_outputs
 
 TEACHER = cached_runs.teacher()
 
@@ -31,10 +30,10 @@ def served(batch, teacher=TEACHER):
 
     @tf.function(autograph=False)
     def restored(kept):
-        output = kept_output.restored(teacher, kept)
+        output = teacher_outputs.restored(teacher, kept)
         return {"logits": output.logits, **output.taps}
 
-    return restored(batch[kept_output.KEY])
+    return restored(batch[teacher_outputs.KEY])
 
 
 def assert_equal_to_live(found, num_epochs, first_epoch=0, skip=0):
@@ -62,7 +61,7 @@ def test_batches_bring_what_the_teacher_would_say(batch_size, period, tmp_path):
     again = assert_equal_to_live(found, 2, first_epoch=1, skip=1)
     index = data.steps_per_epoch + 1
     np.testing.assert_array_equal(again[0]["image"], batches[index]["image"])
-    spec = batches[0][kept_output.KEY]
+    spec = batches[0][teacher_outputs.KEY]
     assert {n: x.shape.as_list() for n, x in spec.items()} == {
         "embedding": [batch_size, 64],
         "stage1": [batch_size, 8, 8, 4],
@@ -113,7 +112,7 @@ def test_pixels_that_are_converted_for_the_teacher_change_no_bit(kind, tmp_path)
 
 def test_epochs_that_nothing_was_kept_for_ask_the_teacher(tmp_path):
     found = cached_runs.unfilled(cached_runs.data(), tmp_path, of_teacher=TEACHER)
-    assert kept_output.KEY not in found.batches(0, 1, 0).element_spec
+    assert teacher_outputs.KEY not in found.batches(0, 1, 0).element_spec
 
 
 def test_without_a_head_the_kept_logits_are_taken(tmp_path):
@@ -138,7 +137,7 @@ def test_without_a_head_the_kept_logits_are_taken(tmp_path):
     assert "not equal to one without it to the last bit" in lines[-1]
     assert "logits by up to" in lines[-1]
     for batch in found.batches(0, 1, 0):
-        assert batch[kept_output.KEY].keys() == {"logits"}
+        assert batch[teacher_outputs.KEY].keys() == {"logits"}
         np.testing.assert_allclose(
             served(batch, teacher)["logits"], asked(batch, teacher)["logits"], atol=1e-5
         )

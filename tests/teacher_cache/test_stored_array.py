@@ -8,8 +8,7 @@ import pytest
 from tests.op_utils.test_array_file import ROWS, write
 
 from common import files
-from teacher_cache import array_facts
-from teacher_cache import stored_array as kept_array
+from teacher_cache import array_facts, stored_array
 from teacher_cache.array_facts import Damaged
 
 TYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
@@ -28,7 +27,7 @@ def path(tmp_path):
 
 
 def opened(path, shape=ROWS.shape, precision="float32", **options):
-    return kept_array.opened(path, shape, precision, **options)
+    return stored_array.opened(path, shape, precision, **options)
 
 
 @pytest.mark.parametrize("parts", [(4, 4, 2), (10,), (1,) * 10])
@@ -216,7 +215,7 @@ def as_before(path):
 
 @pytest.mark.parametrize("precision", ["float32", *TYPES])
 def test_one_of_the_earlier_format_is_verified_once(path, precision, monkeypatch):
-    monkeypatch.setattr(kept_array, "_AT_ONCE", 100)
+    monkeypatch.setattr(stored_array, "_AT_ONCE", 100)
     write(path, precision=precision)
     expected, told = path.with_suffix(".json").read_text(), []
     as_before(path)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from common import files
-from training import teacher_outputs as kept_output
+from training import teacher_outputs
 
 KEY = "teacher_cache_gap"  # of config.json and result.json: output -> largest gap
 _BATCHES = 2  # of each phase
@@ -41,7 +41,7 @@ def measured(cache, restored, phases: Sequence[range]) -> dict[str, float]:
         for epoch in chosen.values():
             for batch in cache.batches(epoch, 1, 0).take(_BATCHES // len(chosen)):
                 live = cache.forward(batch["image"])
-                for name, kept in restored(batch[kept_output.KEY]).items():
+                for name, kept in restored(batch[teacher_outputs.KEY]).items():
                     gap = _largest(live[name].numpy(), kept.numpy())
                     gaps[name] = max(gaps.get(name, 0.0), gap)
     strange = [name for name, gap in gaps.items() if not np.isfinite(gap)]

@@ -11,7 +11,7 @@ from options import user_code
 from options.net_options import TEACHER_MODEL
 from options.options import Options
 from training.observers import metrics_table
-from training.run import fingerprint as computation
+from training.run import fingerprint
 from training.run.run_folder import RunFolder
 
 # What a longer training has in common with the run: who learns what, by which images.
@@ -216,7 +216,7 @@ def taken_on(settings: Options, data, student, teacher, method):
         )
     for role, net in (("student", student), ("teacher", teacher)):
         expected = run.weights.get(role)
-        received = None if net is None else computation.net_digest(net)
+        received = None if net is None else fingerprint.net_digest(net)
         if expected and received != expected:
             raise ValueError(
                 f"The {role} is not as the run {run.folder.path} ended. Expected "
@@ -229,7 +229,7 @@ def taken_on(settings: Options, data, student, teacher, method):
 
 def _restore(run: _Finished, student, method) -> None:
     """Reads the method's variables from the last checkpoint."""
-    checkpoints, digest = run.folder.checkpoints, computation.net_digest(student)
+    checkpoints, digest = run.folder.checkpoints, fingerprint.net_digest(student)
     found = checkpoints.newest(lambda text: None)
     if found is None:
         raise ValueError(
@@ -238,7 +238,7 @@ def _restore(run: _Finished, student, method) -> None:
         )
     groups = {"student": student.variables, "method": method.variables}
     checkpoints.restore(found[0], groups, are_all=False)
-    if computation.net_digest(student) != digest:  # of an earlier step
+    if fingerprint.net_digest(student) != digest:  # of an earlier step
         raise ValueError(
             f"The last checkpoint of {run.folder.path} is damaged. Expected the "
             f"weights of {run.folder.student.name} in it. Received: {found[0].name} "

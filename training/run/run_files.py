@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from common import files
 from common.digests import file_digest
-from training.run import fingerprint as computation
+from training.run import fingerprint
 from training.run.provenance import short
 
 RESULT = "result.json"
@@ -76,7 +76,7 @@ def check_all(folder, load: Callable) -> None:
     check(folder.path, result)
     recorded = result.get("student", {}).get("weights_sha256")
     if "files" not in result and recorded and folder.student.exists():
-        found = computation.net_digest(load(folder.student))
+        found = fingerprint.net_digest(load(folder.student))
         if found != recorded:
             raise ValueError(_refusal(folder.student, " of weights", recorded, found))
 

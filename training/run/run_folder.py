@@ -11,14 +11,13 @@ import numpy as np
 
 from common import files
 from training.checkpoint import Checkpoints
-from training.run import cache_difference as cache_gap
-from training.run import provenance
+from training.run import cache_difference, provenance
 
 FORMAT = 1
 # What config.json holds that is no setting; "versions" in earlier ones.
 _RECORDS = ("provenance", "inputs", "versions")
 # The gap is compared when this session's is known.
-_BESIDE_SETTINGS = (*_RECORDS, cache_gap.KEY)
+_BESIDE_SETTINGS = (*_RECORDS, cache_difference.KEY)
 # What a process leaves that was killed, or still works, before config.json is there.
 _OURS = re.compile(r"\.lock|\.config\.\d+\.json")
 

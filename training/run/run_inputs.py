@@ -5,8 +5,7 @@ from collections.abc import Mapping
 
 from options import user_code
 from options.net_options import FILES
-from training.run import fingerprint as computation
-from training.run import run_files
+from training.run import fingerprint, run_files
 
 IMPORTS = "--imports="  # how the entries of a user's files begin
 TEACHER = "the teacher's weights"
@@ -35,9 +34,9 @@ def digests(settings, method, teacher, student) -> dict[str, str]:
     found = {f"{IMPORTS}{name}": user_code.digest(name) for name in settings.imports}
     # One that learns along begins with fresh weights, which nothing brings.
     if teacher is not None and not method.trains_teacher:
-        found[TEACHER] = computation.net_digest(teacher)
+        found[TEACHER] = fingerprint.net_digest(teacher)
     if settings.student_weights == "imagenet":
-        found[STUDENT] = computation.net_digest(student)
+        found[STUDENT] = fingerprint.net_digest(student)
     return found
 
 

@@ -5,9 +5,13 @@ from collections.abc import Callable, Mapping
 from common import files
 from training import report
 from training.observers import metrics_table
-from training.run import cache_difference as cache_gap
-from training.run import continuation, run_files, run_inputs
-from training.run import fingerprint as computation
+from training.run import (
+    cache_difference,
+    continuation,
+    fingerprint,
+    run_files,
+    run_inputs,
+)
 
 
 def measure(trainer, evaluator, sizes: Callable) -> dict[str, dict]:
@@ -25,7 +29,7 @@ def measure(trainer, evaluator, sizes: Callable) -> dict[str, dict]:
             "net": net.name,
             **report.quality(evaluator.logits(net), labels),
             **sizes(net),
-            "weights_sha256": computation.net_digest(net),
+            "weights_sha256": fingerprint.net_digest(net),
         }
         for role, net in nets.items()
         if net is not None
@@ -75,7 +79,7 @@ def save(folder, settings, trainer, entries: Mapping, save_net: Callable) -> Non
         "epochs": len(metrics_table.read(folder.metrics)),  # all phases'
         # Of any session, whatever the last one's flag; it changes no number.
         "teacher_cache": metrics_table.reads_cache(folder.metrics),
-        cache_gap.KEY: folder.read_config().get(cache_gap.KEY),
+        cache_difference.KEY: folder.read_config().get(cache_difference.KEY),
         "wall_seconds": trainer.wall_seconds,
         **continuation.record(settings),
         "settings": settings.config(),

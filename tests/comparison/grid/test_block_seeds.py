@@ -19,7 +19,7 @@ from options import option_flags
 from options.options import Options
 from tests.comparison.make import finish
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 TEACHER = str(ROOT / "pretrained/cifar10_resnet20.keras")
 TRAINED, GIVEN = ("resnet20", "resnet8"), (TEACHER, "resnet8")
 NO_TEACHER = ("", "resnet8")

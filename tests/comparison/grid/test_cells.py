@@ -16,7 +16,7 @@ from options.options import Options
 from tests.comparison.make import BEST, METRICS, SETTINGS, finish
 from training.run import run_files
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 TEACHER = str(ROOT / "pretrained/cifar10_resnet20.keras")
 SIDES = {"fractions": (1.0,), "seeds": (0,)}
 

@@ -12,7 +12,7 @@ import distiller
 from comparison.grid import flags as grid_flags
 from options import option_flags
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 NAMES = sorted(path.stem for path in ROOT.glob("configs/grids/*.flags"))
 DOCUMENTED = {
     name: int(count)

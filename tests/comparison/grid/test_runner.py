@@ -219,7 +219,7 @@ def test_runs_do_not_outlive_the_process_that_started_them(tmp_path):
         f"launch.start([{str(tmp_path / 'pid')!r}], {str(tmp_path / 'log')!r})\n"
         "time.sleep(60)\n"
     )
-    root = pathlib.Path(__file__).parents[2]
+    root = pathlib.Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     parent = subprocess.Popen([sys.executable, "-c", code], env=environment)
     child = _wait_for(tmp_path / "pid")

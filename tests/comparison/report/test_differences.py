@@ -12,7 +12,7 @@ from comparison.report import accuracy_table, block_model, markdown, summary
 from comparison.report.differences import Difference
 from tests.comparison.make import record
 
-COMMITTED = pathlib.Path(__file__).parents[2] / "results/cifar10_fractions"
+COMMITTED = pathlib.Path(__file__).parents[3] / "results/cifar10_fractions"
 ALONE = 0.5, 0.52, 0.51
 AT = 0.53, 0.56, 0.58
 SP = 0.5, 0.49, 0.53

@@ -17,7 +17,7 @@ from options import net_options
 
 # Written by tf_keras 2.21, with what Keras 3 does not take: groups, rng_type, names
 # with "/", inner models.
-KERAS_2 = pathlib.Path(__file__).parent.parent / "data/keras_2/model.h5"
+KERAS_2 = pathlib.Path(__file__).parents[2] / "data/keras_2/model.h5"
 SHAPE = (8, 8, 1)
 
 

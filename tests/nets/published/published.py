@@ -8,7 +8,7 @@ import numpy as np
 
 from nets.published import weights as published_weights
 
-DATA = pathlib.Path(__file__).parents[1] / "data" / "import"
+DATA = pathlib.Path(__file__).parents[2] / "data" / "import"
 # IMPORT_DIR=... pytest tests/nets reads other checkpoints than these.
 DIRECTORY = pathlib.Path(os.environ.get("IMPORT_DIR") or DATA)
 

@@ -16,7 +16,7 @@ import pytest
 
 from nets.published import pickle_reader, torch_file
 
-DATA = pathlib.Path(__file__).parents[1] / "data" / "import"
+DATA = pathlib.Path(__file__).parents[2] / "data" / "import"
 FORMATS = ("zip", "legacy")
 NUMBERS = np.arange(24, dtype="float32").reshape(2, 3, 4)
 EXPECTED = {

@@ -11,7 +11,7 @@ from teacher_cache import array_facts
 from teacher_cache.array_file import ArrayWriter
 from tests.teacher_cache import cached_runs
 from tests.training import tiny
-from training.run import cache_difference as cache_gap
+from training.run import cache_difference
 from training.run.run_folder import RunFolder
 
 TEACHER = cached_runs.teacher()
@@ -73,10 +73,10 @@ def test_numbers_that_are_none_are_refused(kept):
 
 def test_a_teacher_that_says_nan_itself_has_no_gap():
     live = np.array([np.nan, 1, np.inf], np.float32)
-    assert cache_gap._largest(live, live.copy()) == 0
-    assert cache_gap._largest(live, np.float32([np.nan, 1.5, np.inf])) == 0.5
+    assert cache_difference._largest(live, live.copy()) == 0
+    assert cache_difference._largest(live, np.float32([np.nan, 1.5, np.inf])) == 0.5
     for kept in ([0, 1, np.inf], [np.nan, np.nan, np.inf], [np.nan, 1, -np.inf]):
-        assert cache_gap._largest(live, np.float32(kept)) == np.inf
+        assert cache_difference._largest(live, np.float32(kept)) == np.inf
 
 
 def test_a_start_reads_little_of_the_arrays(tmp_path, monkeypatch):
@@ -107,7 +107,7 @@ def folder(tmp_path):
 
 
 def claim(folder, gap, precision="float32", has_begun=True):
-    cache_gap.claim(folder, gap, precision, has_begun)
+    cache_difference.claim(folder, gap, precision, has_begun)
     config = folder.read_config()
     assert config.pop("seed") == 3 and config.pop("format") == 1
     return config
@@ -155,7 +155,7 @@ def test_opening_a_folder_does_not_mind_the_gap(folder):
     config = {"seed": 3}
     folder.config.unlink()
     with folder.open(config):
-        cache_gap.claim(folder, SOME, "float32", has_begun=False)
+        cache_difference.claim(folder, SOME, "float32", has_begun=False)
     with folder.open(config):
         assert folder.read_config()["teacher_cache_gap"] == SOME
     with pytest.raises(ValueError, match="--seed was 3 and is now 4"):
@@ -187,7 +187,7 @@ def test_a_resumed_run_with_another_gap_is_refused(began_with_gap, tmp_path):
     if not began_with_gap:
         first, then = then, first
     killed(first, data.steps_per_epoch)
-    assert cache_gap.is_gap(first.gap) == began_with_gap
+    assert cache_difference.is_gap(first.gap) == began_with_gap
     with pytest.raises(ValueError, match="the gap .* as it began.*logits by up to 0.5"):
         then()
 
@@ -235,7 +235,7 @@ def test_damage_that_is_found_in_the_middle_costs_no_bit(
     assert position["step"] >= data.steps_per_epoch
     if to_the_end:
         tiny.assert_equal(cached(), run(tmp_path / "live", data, is_cached=False)())
-        assert path.exists() and not cache_gap.is_gap(cached.gap)
+        assert path.exists() and not cache_difference.is_gap(cached.gap)
 
 
 def test_a_disk_that_keeps_nothing_ends_the_start(tmp_path, monkeypatch):

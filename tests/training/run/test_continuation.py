@@ -13,8 +13,7 @@ from common.digests import file_digest
 from options.options import Options
 from tests.training import tiny
 from training.checkpoint import Checkpoints
-from training.run import continuation
-from training.run import fingerprint as computation
+from training.run import continuation, fingerprint
 from training.run.run_folder import RunFolder
 
 DATA = types.SimpleNamespace(digest="of the images")
@@ -49,9 +48,9 @@ def make_run(path, old=OLD, student=None, teacher=None, method=None, before=0):
     (path / "student.keras").write_bytes(b"the student's file")
     config = {"format": 1, **old.config(), "data_sha256": DATA.digest, "versions": {}}
     files.write_json(path / "config.json", config)
-    result = {"student": {"weights_sha256": computation.net_digest(student)}}
+    result = {"student": {"weights_sha256": fingerprint.net_digest(student)}}
     if teacher is not None:
-        result["teacher"] = {"weights_sha256": computation.net_digest(teacher)}
+        result["teacher"] = {"weights_sha256": fingerprint.net_digest(teacher)}
     if before:
         result["continues"] = {"run": "earlier", "student_sha256": "", "epochs": before}
     files.write_json(path / "result.json", {**result, "epochs": 12})

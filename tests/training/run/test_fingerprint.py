@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import fakes
-from training.run import fingerprint as computation
+from training.run import fingerprint
 
 IMAGES = tf.TensorSpec([4, 8, 8, 3], tf.float32)
 
@@ -16,11 +16,11 @@ def traced(net, spec=IMAGES):
 
 
 def graph(net):
-    return computation.graph_digest(traced(net))
+    return fingerprint.graph_digest(traced(net))
 
 
 def weights(net):
-    return computation.weights_digest(traced(net), net.variables)
+    return fingerprint.weights_digest(traced(net), net.variables)
 
 
 class Sharper(fakes.Net):
@@ -49,14 +49,14 @@ def test_another_computation_has_another_digest(net, other):
 
 def test_the_batch_size_counts(net):
     other = traced(net, tf.TensorSpec([5, 8, 8, 3], tf.float32))
-    assert computation.graph_digest(other) != graph(net)
+    assert fingerprint.graph_digest(other) != graph(net)
 
 
 def test_every_weight_counts(net):
     found = traced(net)
 
     def digest():
-        return computation.weights_digest(found, net.variables)
+        return fingerprint.weights_digest(found, net.variables)
 
     before = digest()
     assert before == weights(fakes.Net())
@@ -77,7 +77,7 @@ def looping(factor):
     def function(x):
         return tf.while_loop(lambda i, x: i < 3, body, (0, x))[1]
 
-    return computation.graph_digest(traced(function))
+    return fingerprint.graph_digest(traced(function))
 
 
 def test_what_is_inside_a_loop_counts():
@@ -89,7 +89,7 @@ def test_constants_from_outside_count():
     for value in (1.0, 2.0):
         constant = tf.constant([value])
         found = traced(lambda x, c=constant: x * c)
-        digests.append(computation.weights_digest(found, ()))
+        digests.append(fingerprint.weights_digest(found, ()))
     assert digests[0] != digests[1]
 
 
@@ -97,21 +97,21 @@ def test_a_variable_that_keras_does_not_know_is_refused():
     hidden = tf.Variable(1.0)
     found = traced(lambda x: x * hidden)
     with pytest.raises(ValueError, match="none of its variables"):
-        computation.weights_digest(found, ())
-    assert computation.weights_digest(found, [hidden])
+        fingerprint.weights_digest(found, ())
+    assert fingerprint.weights_digest(found, [hidden])
 
 
 def test_keras_variables_count_by_their_value():
     dense = keras.layers.Dense(2)
     dense.build([None, 3])
     found = traced(dense, tf.TensorSpec([4, 3], tf.float32))
-    assert computation.weights_digest(found, dense.variables)
+    assert fingerprint.weights_digest(found, dense.variables)
 
 
 def test_a_gradient_of_its_own_has_no_name():
     """TensorFlow counts such functions, as silu, on."""
     digests = {
-        computation.graph_digest(
+        fingerprint.graph_digest(
             tf.function(tf.nn.silu, autograph=False).get_concrete_function(IMAGES)
         )
         for _ in range(2)

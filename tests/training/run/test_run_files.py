@@ -5,9 +5,7 @@ import pytest
 from common import files
 from options import user_code
 from tests.training import tiny
-from training.run import fingerprint as computation
-from training.run import run_files
-from training.run import run_result as outcome
+from training.run import fingerprint, run_files, run_result
 from training.run.run_folder import RunFolder
 
 CONTENT = {"metrics.csv": "a,b\n", "student.keras": "net", "teacher.keras": "net"}
@@ -35,7 +33,7 @@ def test_digests_are_of_what_is_there(folder):
 
 
 def test_a_finished_run_is_believed(folder, capsys):
-    assert outcome.confirmed(folder, "teacher", no_load) is folder
+    assert run_result.confirmed(folder, "teacher", no_load) is folder
     told = f"teacher: {folder.path} is finished, there is nothing to train.\n"
     assert capsys.readouterr().out == told
 
@@ -48,38 +46,38 @@ def test_each_file_is_checked_if_it_is_there(folder, name, capsys):
     expected = hashlib.sha256(CONTENT[name].encode()).hexdigest()[:12]
     words = rf"{name} is not what the run wrote.*{expected}.*{found}\. Bring .* or move"
     with pytest.raises(ValueError, match=words):
-        outcome.confirmed(folder, "student", no_load)
+        run_result.confirmed(folder, "student", no_load)
     assert not capsys.readouterr().out
     path.unlink()
-    outcome.confirmed(folder, "student", no_load)
+    run_result.confirmed(folder, "student", no_load)
 
 
 @pytest.fixture
 def earlier(folder):
     """The same, of a version that recorded the weights' digest alone."""
-    digest = computation.net_digest(tiny.Linear(0))
+    digest = fingerprint.net_digest(tiny.Linear(0))
     files.write_json(folder.result, {"student": {"weights_sha256": digest}})
     return folder
 
 
 def test_an_earlier_run_s_weights_are_checked(earlier):
-    outcome.confirmed(earlier, "student", lambda path: tiny.Linear(0))
+    run_result.confirmed(earlier, "student", lambda path: tiny.Linear(0))
     with pytest.raises(ValueError, match="student.keras .* SHA-256 of weights in "):
-        outcome.confirmed(earlier, "student", lambda path: tiny.Linear(1))
+        run_result.confirmed(earlier, "student", lambda path: tiny.Linear(1))
     earlier.student.unlink()
-    outcome.confirmed(earlier, "student", no_load)
+    run_result.confirmed(earlier, "student", no_load)
 
 
 def test_what_recorded_nothing_is_believed(folder):
     files.write_json(folder.result, {})
-    outcome.confirmed(folder, "student", no_load)
+    run_result.confirmed(folder, "student", no_load)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"files": []}', '{"files": {"a": 1}}'])
 def test_a_damaged_result_is_named(folder, text):
     folder.result.write_text(text)
     with pytest.raises(ValueError, match=r"result\.json is damaged"):
-        outcome.confirmed(folder, "student", no_load)
+        run_result.confirmed(folder, "student", no_load)
 
 
 def test_a_run_of_another_file_of_the_user_s_is_told(folder, tmp_path, capsys):
@@ -87,9 +85,9 @@ def test_a_run_of_another_file_of_the_user_s_is_told(folder, tmp_path, capsys):
     path.write_text("A = 1\n")
     inputs = {"inputs": {f"--imports={path}": user_code.digest(str(path))}}
     files.write_json(folder.result, {**files.read_json(folder.result), **inputs})
-    outcome.confirmed(folder, "student", no_load)
+    run_result.confirmed(folder, "student", no_load)
     assert "note:" not in capsys.readouterr().out
     path.write_text("A = 22\n")
-    outcome.confirmed(folder, "student", no_load)
+    run_result.confirmed(folder, "student", no_load)
     told = f"note: {folder.path} was made with another {path}, and is of that one; "
     assert told in capsys.readouterr().out

@@ -7,8 +7,7 @@ from common import files
 from options import user_code
 from options.options import Options
 from tests.training import tiny
-from training.run import fingerprint as computation
-from training.run import run_files, run_inputs
+from training.run import fingerprint, run_files, run_inputs
 
 METHOD = types.SimpleNamespace(trains_teacher=False)
 ALONG = types.SimpleNamespace(trains_teacher=True)
@@ -20,7 +19,7 @@ def digests(method=METHOD, teacher=TEACHER, **settings):
 
 
 def test_the_teacher_s_weights():
-    weights = computation.net_digest(TEACHER)
+    weights = fingerprint.net_digest(TEACHER)
     assert digests() == {"the teacher's weights": weights}
     assert digests(teacher=None) == digests(ALONG) == {}
 
@@ -43,7 +42,7 @@ def test_a_given_file_of_a_finished_run_is_what_that_run_wrote(tmp_path, flag):
 
 def test_weights_of_the_network_count_and_fresh_ones_do_not():
     found = digests(teacher=None, student_weights="imagenet")
-    weights = computation.net_digest(STUDENT)
+    weights = fingerprint.net_digest(STUDENT)
     assert found == {"the student's first weights": weights}
     assert digests(teacher=None, student_weights="none") == {}
 

@@ -16,9 +16,7 @@ from training import report
 from training.evaluation import Evaluator
 from training.observers.metrics_table import MetricsTable
 from training.observers.observer import Moment
-from training.run import fingerprint as computation
-from training.run import provenance
-from training.run import run_result as outcome
+from training.run import fingerprint, provenance, run_result
 from training.run.run_folder import RunFolder
 
 RNG = np.random.default_rng(0)
@@ -64,24 +62,26 @@ def folder(tmp_path):
 
 def test_measure(evaluator):
     trainer = make_trainer()
-    entries = outcome.measure(trainer, evaluator, lambda net: SIZES)
+    entries = run_result.measure(trainer, evaluator, lambda net: SIZES)
     assert list(entries) == ["teacher", "student"]
     for role, net in (("teacher", trainer.teacher), ("student", trainer.deployed)):
         quality = report.quality(evaluator.logits(net), SPLIT.labels)
-        digest = computation.net_digest(net)
+        digest = fingerprint.net_digest(net)
         own = {"net": net.name, **quality, **SIZES, "weights_sha256": digest}
         assert entries[role] == own
 
 
 def test_without_a_teacher_there_is_no_entry_for_it(evaluator):
-    entries = outcome.measure(make_trainer(teacher=False), evaluator, lambda _: SIZES)
+    entries = run_result.measure(
+        make_trainer(teacher=False), evaluator, lambda _: SIZES
+    )
     assert list(entries) == ["student"]
 
 
 @pytest.mark.parametrize("trains_teacher", [False, True])
 def test_save(evaluator, folder, trains_teacher, capsys):
     trainer = make_trainer(trains_teacher=trains_teacher)
-    entries = outcome.measure(trainer, evaluator, lambda net: SIZES)
+    entries = run_result.measure(trainer, evaluator, lambda net: SIZES)
     saved = {}
 
     def save_net(net, path):
@@ -91,7 +91,7 @@ def test_save(evaluator, folder, trains_teacher, capsys):
             path.write_text("a net")
 
     settings = dataclasses.replace(Options(), epochs=3)
-    outcome.save(folder, settings, trainer, entries, save_net)
+    run_result.save(folder, settings, trainer, entries, save_net)
     expected = {"student.keras": trainer.deployed}
     if trains_teacher:
         expected["teacher.keras"] = trainer.teacher
@@ -124,8 +124,8 @@ def test_the_nets_are_on_the_disk_before_the_run_counts_as_finished(
     evaluator, folder, disk
 ):
     trainer = make_trainer(trains_teacher=True)
-    entries = outcome.measure(trainer, evaluator, lambda net: SIZES)
-    outcome.save(folder, Options(), trainer, entries, saving.save)
+    entries = run_result.measure(trainer, evaluator, lambda net: SIZES)
+    run_result.save(folder, Options(), trainer, entries, saving.save)
     own, parent = os.getpid(), folder.path.name
     expected = []
     for stem, suffix in (("student", ".keras"), ("teacher", ".keras")):
@@ -137,11 +137,11 @@ def test_the_nets_are_on_the_disk_before_the_run_counts_as_finished(
 
 def test_a_net_that_cannot_be_saved_leaves_the_run_unfinished(evaluator, folder):
     trainer = make_trainer()
-    entries = outcome.measure(trainer, evaluator, lambda net: SIZES)
+    entries = run_result.measure(trainer, evaluator, lambda net: SIZES)
 
     def fail(net, path):
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        outcome.save(folder, Options(), trainer, entries, fail)
+        run_result.save(folder, Options(), trainer, entries, fail)
     assert not folder.is_finished
