@@ -1,11 +1,14 @@
 """Data sets in memory and the pipelines that feed them to a training loop."""
 
+from common import moved
 from dataloader.augmentation import Augmentation
 from dataloader.dataset import Dataset, Split
 from dataloader.pipeline import eval_batches, train_batches, version_batches
 from dataloader.registry import is_here, is_path, load, names
 from dataloader.subset import balanced_subset, split_validation
 from dataloader.training_data import TrainingData, prepare
+
+moved.keep_old_names()
 
 __all__ = [
     "Augmentation",

@@ -1,10 +1,13 @@
 """Distillation methods: what a student learns from a teacher."""
 
+import importlib
+
+from common import moved
 from distiller.framework.base import DataSpec, Distiller, Phase
 from distiller.framework.specs import Description, Spec, build, describe, resolve
 from distiller.registry import canonical, names, register
-from keras_fit.checkpoint import MethodCheckpoint
-from keras_fit.model import DistillationModel
+
+moved.keep_old_names()
 
 __all__ = [
     "DataSpec",
@@ -21,3 +24,19 @@ __all__ = [
     "register",
     "resolve",
 ]
+
+# Of `fit`, which stands above the methods: imported when they are asked for.
+_OF_FIT = {
+    "DistillationModel": "keras_fit.model",
+    "MethodCheckpoint": "keras_fit.checkpoint",
+}
+
+
+def __getattr__(name: str):
+    if name not in _OF_FIT:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_OF_FIT[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_OF_FIT})

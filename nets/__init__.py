@@ -4,6 +4,7 @@ Importing the package registers all nets with Keras, so that
 `keras.saving.load_model("student.keras")` needs no architecture.
 """
 
+from common import moved
 from nets.base import Net
 from nets.brought.unit_head import two_classes
 from nets.brought.wrapped import seen_by, wrap
@@ -12,6 +13,8 @@ from nets.narrowing.narrowed import narrow
 from nets.registry import build, canonical_name, names, register
 from nets.saving import load, save
 from nets.taps import Output, TapSpec
+
+moved.keep_old_names()
 
 __all__ = [
     "Net",
