@@ -19,6 +19,7 @@ from absl import flags
 
 import dataloader
 from common import before_tensorflow
+from common.errors import NonFiniteLoss
 from comparison.grid import cells as cells_lib
 from comparison.grid import estimate, listing, search
 from comparison.grid import flags as grid_flags
@@ -32,7 +33,7 @@ from options import command_line, option_flags
 from teacher_cache import plan as cache_plan
 from train_w_distill import build_net, build_pair, canonical
 from training.evaluation import Evaluator
-from training.totals import NonFiniteLoss
+from training.recipe import recipe_of
 
 grid_flags.define()
 flags.DEFINE_string("output", "runs/benchmark", "Folder of runs and report.")
@@ -122,8 +123,12 @@ def measure(settings) -> estimate.Measured | None:
             student=student,
             teacher=teacher,
             method=method,
-            recipe=settings.recipe(
-                data.steps_per_epoch, student, method.phases(), data.train.labels
+            recipe=recipe_of(
+                settings,
+                data.steps_per_epoch,
+                student,
+                method.phases(),
+                data.train.labels,
             ),
             data=data,
             evaluator=Evaluator(data.splits, dataloader.eval_batches, *scale),

@@ -16,7 +16,6 @@ import dataloader
 import distiller
 import nets
 from comparison import catalogue
-from dataloader import eval_batches
 from forecast.dry_run import DryRun
 from nets import costs, for_data, given, saving
 from nets.brought.wrapped import is_converted
@@ -24,14 +23,12 @@ from options import command_line, option_flags
 from options.options import Options
 from teacher_cache import plan as cache_plan
 from teacher_cache.of_run import open_cache, run_with
-from training import normalisation
-from training.evaluation import Evaluator
-from training.observers.run_observers import of_run
-from training.run import run_result
+from training import normalisation, observers, teacher_check
+from training.evaluation import evaluator_of
+from training.recipe import learning_rates, recipe_of
+from training.run import run_inputs, run_result
 from training.run.continuation import inherited, record, taken_on
 from training.run.run_folder import RunFolder
-from training.run.run_inputs import digests
-from training.teacher_check import before_training
 from training.trainer import Trainer
 
 option_flags.define()
@@ -94,7 +91,7 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
     # What is wrong shows here, before anything is written or trained for hours.
     student, teacher, method = pair = build_pair(settings, data, teacher)
     if is_teacher_first := settings.trains_teacher_first(method):
-        settings.for_teacher().rates(data.steps_per_epoch)
+        learning_rates(settings.for_teacher(), data.steps_per_epoch)
     phases = method.phases()
     plan = cache_plan.plan(settings, data, method, student, teacher)
     if role == "student":
@@ -102,7 +99,7 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
         option_flags.print_notes(settings, phases, data.augmentation, told + plan.notes)
     earlier = normalisation.of_earlier_versions(settings, is_converted(teacher))
     settings = settings.without_unused(phases, data.augmentation, plan.is_used)
-    recipe = settings.recipe(data.steps_per_epoch, student, phases, data.train.labels)
+    recipe = recipe_of(settings, data, student, phases)
     sample = next(iter(data.batches(0, 1, 0)))["image"].numpy()
     folder = RunFolder(settings.train_dir or settings.default_train_dir())
     config = {**settings.config(), **record(settings), "data_sha256": data.digest}
@@ -111,7 +108,7 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
         if is_teacher_first and not folder.is_finished:
             pair = trained_first(settings, data, pair, dry_run=dry_run)
         parts = *pair, recipe, data, plan, settings
-        return dry_run.tell(role, folder, config, defaults, *parts, eval_batches)
+        return dry_run.tell(role, folder, config, defaults, *parts)
     rules = {"wait": wait, "allow_other_code": settings.allow_other_code}
     with folder.open(config, defaults=defaults, **rules):
         if folder.is_finished:
@@ -119,9 +116,9 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
         folder.write_indices(data.indices)
         if is_teacher_first:
             student, teacher, method = trained_first(settings, data, pair, wait=True)
-        folder.check_inputs(digests(settings, method, teacher, student))
-        evaluator = Evaluator(data.splits, eval_batches, student.mean, student.std)
-        before_training(settings, folder, teacher, evaluator, data)
+        folder.check_inputs(run_inputs.digests(settings, method, teacher, student))
+        evaluator = evaluator_of(student, data, dataloader.eval_batches)
+        teacher_check.before_training(settings, folder, teacher, evaluator, data)
         cache = open_cache(plan, settings, data, teacher, recipe, folder, evaluator)
         trainer = Trainer(
             student=student,
@@ -131,7 +128,7 @@ def train(settings, *, role="student", wait=False, dry_run=None) -> RunFolder:
             batches=cache.batches,
             evaluate=evaluator.accuracies,
             checkpoints=folder.checkpoints,
-            observers=of_run(folder, settings, role, sample, saving.save),
+            observers=observers.of_run(folder, settings, role, sample, saving.save),
         )
         run_with(cache, trainer)
         entries = run_result.measure(trainer, evaluator, costs.facts)
@@ -146,7 +143,7 @@ def main() -> None:
     settings = inherited(option_flags.read(), option_flags.given())
     if flags.FLAGS.list_nets:
         return catalogue.show_nets(settings)
-    train(canonical(settings), dry_run=flags.FLAGS.dry_run and DryRun(saving.load))
+    train(canonical(settings), dry_run=flags.FLAGS.dry_run and DryRun())
 
 
 if __name__ == "__main__":

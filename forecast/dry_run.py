@@ -1,11 +1,13 @@
 """What --dry_run tells of a run: a forecast, in a few lines."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
+import dataloader
 from common import before_tensorflow, quantities
 from forecast.of_run import Forecast, measure, peak_memory
-from training.evaluation import Evaluator
+from nets import saving
+from training.evaluation import evaluator_of
 from training.run import run_inputs, run_result
 
 
@@ -13,13 +15,10 @@ class DryRun:
     """Tells what a run would do, and how long it would take.
 
     A teacher that is trained before is told of first.
-
-    Args:
-        load: path -> net.
     """
 
-    def __init__(self, load: Callable):
-        self.seconds, self._load = 0.0, load
+    def __init__(self):
+        self.seconds = 0.0
         self._has_teacher = True  # as the run will have it
         self._mark = before_tensorflow.BEGAN
 
@@ -36,7 +35,6 @@ class DryRun:
         data,
         plan,
         settings,
-        eval_batches: Callable,
     ):
         """Measures and tells of one run; of a finished one, that it is.
 
@@ -52,19 +50,18 @@ class DryRun:
             data: the same.
             plan: the same.
             settings: the same.
-            eval_batches: see `evaluation.Evaluator`.
 
         Raises:
             ValueError: the run would be refused.
         """
         folder.check(config, defaults, settings.allow_other_code)
         if folder.is_finished:
-            return run_result.confirmed(folder, role, self._load)
+            return run_result.confirmed(folder, role, saving.load)
         known = teacher if self._has_teacher else None
         folder.check_same(run_inputs.digests(settings, method, known, student))
         self._has_teacher = role == "student"
         building = time.perf_counter() - self._mark
-        evaluator = Evaluator(data.splits, eval_batches, student.mean, student.std)
+        evaluator = evaluator_of(student, data, dataloader.eval_batches)
         found = measure(
             student=student,
             teacher=teacher,

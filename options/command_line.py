@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from absl import app, flags, logging
 
+from common.errors import NonFiniteLoss
 from common.interruption import Interrupted
-from training.totals import NonFiniteLoss
 
 BAD_INPUT, FAILED = 2, 1
 

@@ -27,7 +27,6 @@ from options.option import (
     check_value,
     option,
 )
-from training.recipe import Recipe, learning_rates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,49 +189,6 @@ class Options(NetOptions, DataOptions, CacheOptions):
             "mixup": self.mixup,
             "cutmix": self.cutmix,
         }
-
-    def rates(self, steps_per_epoch: int, phases=()) -> dict:
-        """Learning rates by phase length; ValueError if the schedule cannot be."""
-        return learning_rates(self, steps_per_epoch, phases)
-
-    def recipe(self, steps_per_epoch: int, student, phases=(), labels=None) -> Recipe:
-        """What the trainer needs to know.
-
-        Args:
-            steps_per_epoch: batches.
-            student: a net; its `mean` and `std` scale the pixels, and its loss is
-                scaled if it computes in float16, whatever --precision says.
-            phases: the method's.
-            labels: integers [N], of the training data; --class_weight needs them.
-
-        Raises:
-            ValueError: the schedule cannot be, or --class_weight has no label loss.
-        """
-        return Recipe(
-            rates=self.rates(steps_per_epoch, phases),
-            batch_size=self.batch_size,
-            steps_per_epoch=steps_per_epoch,
-            mean=student.mean,
-            std=student.std,
-            momentum=self.momentum,
-            nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-            scale_loss=student.compute_dtype == "float16",
-            task_weight=self.task_weight,
-            seed=self.seed,
-            xla=self.xla,
-            log_every=self.log_every,
-            checkpoint_every=self.checkpoint_every,
-            evaluate_every=self.evaluate_every,
-            class_weights=self._class_weights(student, phases, labels),
-        )
-
-    def _class_weights(self, student, phases, labels):
-        if not self.class_weight:
-            return None
-        name, task = f"--class_weight={self.class_weight}", self.task_weight
-        class_weights.check_has_label_loss(phases, 1.0 if task is None else task, name)
-        return class_weights.of(self.class_weight, labels, student.num_classes)
 
     def default_train_dir(self, parent: str = "runs") -> str:
         """A folder name from the settings: the same command finds the same folder."""

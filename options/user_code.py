@@ -8,9 +8,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from common.digests import file_digest
+from common.digests import file_digest, tree_digest
 from options import known_to_keras
-from training.run import provenance
 
 
 def load(names: Sequence[str]) -> None:
@@ -45,7 +44,7 @@ def digest(name: str) -> str:
     spec = importlib.util.find_spec(name)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     if folders:
-        texts = [provenance.sources_digest(folder, ["."]) for folder in folders]
+        texts = [tree_digest(folder, ["."]) for folder in folders]
         return hashlib.sha256("".join(texts).encode()).hexdigest()
     return file_digest(spec.origin) if spec and spec.has_location else ""
 

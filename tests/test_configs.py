@@ -14,6 +14,7 @@ import train_w_distill as script
 from distiller import DataSpec, describe, registry, resolve
 from distiller.framework.hyperparameters import as_text
 from options import option_flags
+from training import recipe
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = sorted(
@@ -52,7 +53,7 @@ def teacher_of(settings) -> str:
 def test_the_method_can_be_built(path, monkeypatch):
     monkeypatch.chdir(ROOT)
     settings = settings_of(path)
-    settings.rates(DATA.num_examples // settings.batch_size)
+    recipe.learning_rates(settings, DATA.num_examples // settings.batch_size)
     method = resolve(settings.distiller, settings.hparam)
     teacher = tap_specs(teacher_of(settings)) if method.uses_teacher else {}
     keras.utils.set_random_seed(0)

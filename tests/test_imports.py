@@ -1,78 +1,32 @@
-"""Who may import whom, so that packages stay usable and testable by themselves."""
+"""Who may import whom, as docs/architecture.md draws it."""
 
 import ast
+import functools
 import pathlib
+import re
+import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
-PACKAGES = {"nets", "distiller", "op_utils", "dataloader", "comparison"}
+PAGE = (ROOT / "docs/architecture.md").read_text()
+ROW = re.compile(r"^\| `(\w+)/` \|[^|]*\| ?([^|]*?) ?\|$", re.MULTILINE)
+FLOORS = {room: set(re.findall(r"\w+", names)) for room, names in ROW.findall(PAGE)}
+MODULES = sorted(p for room in FLOORS for p in (ROOT / room).glob("**/*.py"))
 
-# Parts of op_utils that methods use: pure, so they know nothing of the training.
-PURE = (
-    "attention",
-    "boundary_attack",
-    "channel_products",
-    "class_sampling",
-    "class_weights",
-    "connectors",
-    "contrastive",
-    "divergence",
-    "embeddings",
-    "factors",
-    "forward_count",
-    "gaps",
-    "gradient_clipping",
-    "graph_attention",
-    "image_weights",
-    "input_gradients",
-    "level_weights",
-    "margins",
-    "memory_bank",
-    "norms",
-    "pairwise",
-    "pooling",
-    "singular_vectors",
-    "vector_relations",
-    "views",
-)
-
-# Package -> beginnings of the project's modules that it may import, but its own.
-ALLOWED = {
-    # The one writer of files, which knows nothing but files.
-    "nets": ("common.files",),
-    "dataloader": ("common.files",),
-    "op_utils": (),
-    "distiller": ("nets.taps", *(f"op_utils.{name}" for name in PURE)),
-    # Of all packages the last: none of the others may know it.
-    "comparison": ("nets", "distiller", "op_utils", "dataloader"),
-}
-
+# Old names of modules are kept by the rooms that these left.
+OLD_NAMES = "common.moved"
 # Command-line modules report wrong input as the scripts do, and nothing imports them.
 COMMANDS = {
-    "nets/import_weights.py": ("options.command_line", "common.before_tensorflow")
+    "nets/import_weights.py": "options.command_line",
+    "training/observers/curves.py": "options.command_line",
 }
-EXCEPTIONS = {
-    **COMMANDS,
-    # Where all come together for `fit`, as they do in the scripts.
-    "keras_fit/model.py": (
-        "nets.brought.wrapped",
-        "keras_fit.optimizer",
-        "training.replicas",
-        "training.step",
-    ),
-    "keras_fit/checkpoint.py": ("common.files",),
-    "keras_fit/means.py": ("training.totals",),
-    "keras_fit/options.py": ("nets.base", "op_utils.mixed_labels"),
-    "keras_fit/steps.py": ("op_utils.mixed_labels",),
-    "keras_fit/values.py": ("nets.base",),
-    # What is registered is the user's.
-    "distiller/registry.py": ("common.origin",),
-    "nets/registration.py": ("common.origin",),
-}
+# A method's file is not about how methods are trained.
+OF_TRAINING = {"distiller/__init__.py": "keras_fit"}  # DistillationModel, asked for
 
 
-def imported(path: pathlib.Path) -> set[str]:
+@functools.cache
+def imported(path: pathlib.Path) -> frozenset[str]:
     """Modules of the project that a file imports."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -81,49 +35,101 @@ def imported(path: pathlib.Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in names if name.split(".")[0] in PACKAGES}
+    return frozenset(n for n in names if n.partition(".")[0] in FLOORS)
 
 
-@pytest.mark.parametrize("package", ALLOWED)
-def test_packages_keep_their_distance(package):
-    allowed = (f"{package}.", *ALLOWED[package])
-    files = sorted((ROOT / package).glob("**/*.py"))
+def told(path: pathlib.Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_a_room_imports_from_the_rooms_that_the_page_names(room):
+    files = [path for path in MODULES if path.relative_to(ROOT).parts[0] == room]
     assert files
     for path in files:
-        name = path.relative_to(ROOT).as_posix()
-        known = (package, *allowed, *EXCEPTIONS.get(name, ()))
-        strangers = [n for n in imported(path) if not n.startswith(known)]
-        assert not strangers, f"{name} imports {strangers}"
+        strangers = {
+            name
+            for name in imported(path)
+            if name.partition(".")[0] not in FLOORS[room] | {room}
+            and name != OLD_NAMES
+            and name != COMMANDS.get(told(path))
+        }
+        assert not strangers, f"{told(path)} imports {strangers}"
+
+
+def test_rooms_stand_on_those_below_alone():
+    """The page lists them from the ground up, so there is no circle."""
+    below = set()
+    for room, names in FLOORS.items():
+        assert names <= below, f"{room} imports from above: {names - below}"
+        below.add(room)
+
+
+def test_the_page_has_every_room():
+    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert rooms - {"benchmarks"} == FLOORS.keys()  # benchmarks: an old name
+
+
+def test_no_file_imports_itself_through_others():
+    files = {told(p).removesuffix(".py").replace("/", "."): p for p in MODULES}
+    graph = {
+        name: {m for i in imported(p) for m in (i, i.rpartition(".")[0]) if m in files}
+        for name, p in files.items()
+    }
+    done, way = set(), []
+
+    def visit(name):
+        assert name not in way, f"a circle: {way[way.index(name) :]}"
+        if name not in done:
+            way.append(name)
+            for other in graph[name]:
+                visit(other)
+            done.add(way.pop())
+
+    for name in graph:
+        visit(name)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_nothing_imports_a_command_line_module(name):
     module = name.removesuffix(".py").replace("/", ".")
-    for package in PACKAGES:
-        for path in (ROOT / package).glob("**/*.py"):
-            assert module not in imported(path), path
+    assert not [told(path) for path in MODULES if module in imported(path)]
 
 
-@pytest.mark.parametrize("name", (*PURE, "metrics"))
-def test_shared_mathematics_knows_nothing_of_the_training(name):
-    found = imported(ROOT / f"op_utils/{name}.py")
-    assert found <= {n for n in found if n.split(".")[1] in PURE}
-
-
-def test_op_utils_init_is_empty():
-    assert (ROOT / "op_utils/__init__.py").read_text() == ""
+def test_what_is_given_a_net_knows_no_nets():
+    """Methods know of a net what its taps say."""
+    for path in MODULES:
+        if told(path).startswith("distiller/"):
+            own = {n for n in imported(path) if n.startswith("nets.")}
+            assert own <= {"nets.taps", "nets.taps.TapSpec", "nets.taps.as_map"} | {
+                n for n in own if n.startswith("nets.taps.")
+            }, told(path)
 
 
 def test_only_scripts_and_flag_modules_know_flags():
-    known = {"command_line.py", "option_flags.py", "curves.py", "import_weights.py"}
-    known |= {"grid_flags.py"}
     users = {
-        path.name
-        for package in PACKAGES
-        for path in (ROOT / package).glob("**/*.py")
-        if "import flags" in path.read_text() or "absl import app" in path.read_text()
+        told(path)
+        for path in MODULES
+        if not told(path).startswith("speed/")
+        and (
+            "import flags" in path.read_text() or "absl import app" in path.read_text()
+        )
     }
-    assert users == known
+    assert users == {
+        "comparison/grid/flags.py",
+        "nets/import_weights.py",
+        "options/command_line.py",
+        "options/option_flags.py",
+        "training/observers/curves.py",
+    }
+
+
+def test_no_module_takes_a_name_of_the_standard_library():
+    """Scripts put the repository first on the path."""
+    paths = [path.relative_to(ROOT).with_suffix("") for path in MODULES]
+    names = {part for path in paths for part in path.parts}
+    names |= {path.stem for path in ROOT.glob("*.py")} - {"test"}  # the design card's
+    assert not names & set(sys.stdlib_module_names)
 
 
 def test_scripts_stay_short():

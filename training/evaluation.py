@@ -14,6 +14,17 @@ BATCH_SIZE = 200
 _MEASURED = 3  # batches
 
 
+def evaluator_of(student, data, batches: Callable) -> "Evaluator":
+    """The evaluator of a run: on its data's splits, scaled as its student wants it.
+
+    Args:
+        student: a net with `mean` and `std`.
+        data: a `dataloader.TrainingData`.
+        batches: see `Evaluator`.
+    """
+    return Evaluator(data.splits, batches, student.mean, student.std)
+
+
 class Evaluator:
     """Evaluates nets on named splits; compiles once for each net.
 

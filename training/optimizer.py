@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from training.totals import NonFiniteLoss
+from common.errors import NonFiniteLoss
 
 # Skipping this many steps in a row means that no loss scale helps.
 MAX_SKIPPED_STEPS = 50

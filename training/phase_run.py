@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from common.errors import NonFiniteLoss
 from common.interruption import Interrupted
 from op_utils import forward_count, mixed_labels
 from training import step as step_lib
@@ -12,7 +13,7 @@ from training import teacher_outputs
 from training.observers import metrics_table
 from training.observers.observer import Moment
 from training.optimizer import SGD
-from training.totals import SKIPPED, NonFiniteLoss, Totals
+from training.totals import SKIPPED, Totals
 
 # Python's signal handlers wait for the end of a call into TensorFlow; a call of
 # this length leaves room below the two seconds that a stop may take.

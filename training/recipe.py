@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from op_utils import class_weights
 from training import schedule
 
 
@@ -44,13 +45,56 @@ class Recipe:
     class_weights: np.ndarray | None = None
 
 
+def recipe_of(settings, data, student, phases: Sequence = ()) -> Recipe:
+    """What the trainer needs to know.
+
+    Args:
+        settings: the run's `options.Options`.
+        data: a `dataloader.TrainingData`.
+        student: a net; its `mean` and `std` scale the pixels, and its loss is
+            scaled if it computes in float16, whatever --precision says.
+        phases: the method's.
+
+    Raises:
+        ValueError: the schedule cannot be, or --class_weight has no label loss.
+    """
+    return Recipe(
+        rates=learning_rates(settings, data.steps_per_epoch, phases),
+        batch_size=settings.batch_size,
+        steps_per_epoch=data.steps_per_epoch,
+        mean=student.mean,
+        std=student.std,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov,
+        weight_decay=settings.weight_decay,
+        scale_loss=student.compute_dtype == "float16",
+        task_weight=settings.task_weight,
+        seed=settings.seed,
+        xla=settings.xla,
+        log_every=settings.log_every,
+        checkpoint_every=settings.checkpoint_every,
+        evaluate_every=settings.evaluate_every,
+        class_weights=_class_weights(settings, data, student, phases),
+    )
+
+
+def _class_weights(settings, data, student, phases):
+    if not settings.class_weight:
+        return None
+    name, task = f"--class_weight={settings.class_weight}", settings.task_weight
+    class_weights.check_has_label_loss(phases, 1.0 if task is None else task, name)
+    return class_weights.of(
+        settings.class_weight, data.train.labels, student.num_classes
+    )
+
+
 def learning_rates(
     options, steps_per_epoch: int, phases: Sequence = ()
 ) -> dict[str, np.ndarray]:
     """Learning rates by phase length ("init", "train"), float32 [steps].
 
     Args:
-        options: an `options.options.Options`.
+        options: an `options.Options`.
         steps_per_epoch: static.
         phases: the method's; with --equal_epochs their initialising ones shorten the
             last one.

@@ -5,12 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from common.errors import NonFiniteLoss
+
 # A scalar of each step where a loss scaler is in use: 1 if it skipped the step.
 SKIPPED = "skipped_steps"
-
-
-class NonFiniteLoss(Exception):
-    """A loss, gradient or weight became infinite or not a number."""
 
 
 class Totals:

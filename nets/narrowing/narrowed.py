@@ -12,7 +12,7 @@ from nets.brought.opened import calls, functional
 from nets.narrowing import axes as width_axes
 from nets.narrowing import widths
 from nets.narrowing.axes import Axes, of_shape
-from nets.narrowing.trace import (
+from nets.narrowing.tracing import (
     Traced,
     called,
     has_graph,

@@ -143,8 +143,8 @@ OWN_WRITES = {
 RENAMES = "os.replace", "os.rename", ".rename"
 WRITES = ".write_text", ".write_bytes", ".savetxt", ".savez", ".savefig"
 ROOT = pathlib.Path(__file__).parents[2]
-ROOMS = "", "nets", "distiller", "dataloader", "op_utils", "comparison", "benchmarks"
-SOURCES = [path for room in ROOMS for path in sorted((ROOT / room).glob("*.py"))]
+ROOMS = [path.parent for path in sorted(ROOT.glob("*/__init__.py"))]
+SOURCES = sorted([*ROOT.glob("*.py"), *(p for r in ROOMS for p in r.rglob("*.py"))])
 
 
 def calls_outside_lambdas(tree):

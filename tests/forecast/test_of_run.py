@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import dataloader
 import fakes
+from common.errors import NonFiniteLoss
 from common.interruption import Interrupted
 from forecast import of_run as forecast
 from teacher_cache import plan as cache_plan
@@ -17,7 +18,6 @@ from tests.teacher_cache import cached_runs
 from training.checkpoint import Checkpoints
 from training.evaluation import Evaluator
 from training.observers.observer import Observer
-from training.totals import NonFiniteLoss
 from training.trainer import Trainer
 
 SLEEP = 0.02

@@ -13,9 +13,9 @@ import signal, sys, time
 from unittest import mock
 sys.modules["tensorflow"] = mock.MagicMock()
 from absl import flags
-from op_utils import command_line
+from options import command_line
 from common.interruption import Interrupted
-from training.totals import NonFiniteLoss
+from common.errors import NonFiniteLoss
 flags.DEFINE_integer("epochs", 3, "Epochs.", lower_bound=1)
 """
 

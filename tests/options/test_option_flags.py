@@ -16,7 +16,7 @@ def with_flags(code, *arguments):
     """Runs code in a process of its own: absl's flags are global."""
     prelude = (
         "import dataclasses, json, sys, types\nfrom absl import flags\n"
-        "from op_utils import option_flags\n"
+        "from options import option_flags\n"
     )
     return subprocess.run(
         [sys.executable, "-c", prelude + code, *arguments],

@@ -6,7 +6,6 @@ import math
 import pathlib
 import types
 
-import numpy as np
 import pytest
 
 import dataloader
@@ -16,7 +15,7 @@ from options.options import (
     ONLY_WITH_VARIATION,
     Options,
 )
-from tests.options.settings import VALUES, phase, student
+from tests.options.settings import VALUES
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAN, INF = math.nan, math.inf
@@ -437,37 +436,6 @@ def test_data(empty):
 def test_data_are_what_the_loader_takes():
     parameters = inspect.signature(dataloader.prepare).parameters
     assert Options().data().keys() == parameters.keys()
-
-
-def test_recipe():
-    settings = Options(**OTHERS)
-    recipe = settings.recipe(11, student(), (phase(),), np.array([0, 0, 0, 1]))
-    np.testing.assert_allclose(recipe.class_weights, [2 / 3, 2])
-    assert {name: len(rates) for name, rates in recipe.rates.items()} == {
-        "init": 20 * 11,
-        "train": 50 * 11,
-    }
-    assert (recipe.steps_per_epoch, recipe.mean, recipe.std) == (11, (0.5,), (0.25,))
-    same = NAMES & {field.name for field in dataclasses.fields(recipe)}
-    assert len(same) == 10
-    for name in same:
-        assert getattr(recipe, name) == getattr(settings, name), name
-
-
-def test_classes_are_weighed_only_if_asked_for_and_only_in_a_label_loss():
-    labels = np.array([0, 0, 0, 1])
-    assert Options().recipe(1, student(), (phase(),), labels).class_weights is None
-    weighed = Options(class_weight="balanced", task_weight=0.0)
-    with pytest.raises(ValueError, match=r"--class_weight=balanced with task_weight=0"):
-        weighed.recipe(1, student(), (phase(), phase(0.0)), labels)
-    recipe = weighed.recipe(1, student(), (phase(0.0), phase(0.5)), labels)
-    assert recipe.class_weights is not None
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_only_a_student_in_float16_has_its_loss_scaled(dtype):
-    recipe = Options().recipe(1, student(dtype))
-    assert recipe.scale_loss == (dtype == "float16")
 
 
 def test_settings_of_a_phase_that_a_method_has_not_are_left_out():

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from common.errors import NonFiniteLoss
 from tests.training import tiny
 from training import optimizer
 from training.optimizer import SGD
-from training.totals import NonFiniteLoss
 
 RNG = np.random.default_rng(0)
 SHAPES = ((3, 2), (4,), ())

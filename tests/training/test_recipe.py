@@ -5,8 +5,22 @@ import numpy as np
 import pytest
 
 from options.options import Options
-from tests.options.settings import student
+from tests.options.settings import VALUES, phase, student
 from training import recipe
+from training.recipe import recipe_of
+
+# Those that need no file.
+SETTINGS = {
+    name: value
+    for name, value in VALUES.items()
+    if name not in ("teacher_checkpoint", "continue_from")
+}
+
+
+def data(steps_per_epoch):
+    """Data as a recipe sees them; classes of three images and of one."""
+    train = types.SimpleNamespace(labels=np.array([0, 0, 0, 1]))
+    return types.SimpleNamespace(steps_per_epoch=steps_per_epoch, train=train)
 
 
 def rates(steps_per_epoch=10, lengths=(), **settings):
@@ -100,6 +114,36 @@ def test_the_initialising_phase_may_have_a_rate_of_its_own():
 
 
 def test_a_recipe_cannot_be_changed():
-    made = Options().recipe(5, student())
+    made = recipe_of(Options(), data(5), student())
     with pytest.raises(dataclasses.FrozenInstanceError):
         made.momentum = 0.5
+
+
+def test_recipe():
+    settings = Options(**SETTINGS)
+    recipe = recipe_of(settings, data(11), student(), (phase(),))
+    np.testing.assert_allclose(recipe.class_weights, [2 / 3, 2])
+    assert {name: len(rates) for name, rates in recipe.rates.items()} == {
+        "init": 20 * 11,
+        "train": 50 * 11,
+    }
+    assert (recipe.steps_per_epoch, recipe.mean, recipe.std) == (11, (0.5,), (0.25,))
+    same = SETTINGS.keys() & {field.name for field in dataclasses.fields(recipe)}
+    assert len(same) == 10
+    for name in same:
+        assert getattr(recipe, name) == getattr(settings, name), name
+
+
+def test_classes_are_weighed_only_if_asked_for_and_only_in_a_label_loss():
+    assert recipe_of(Options(), data(1), student(), (phase(),)).class_weights is None
+    weighed = Options(class_weight="balanced", task_weight=0.0)
+    with pytest.raises(ValueError, match=r"--class_weight=balanced with task_weight=0"):
+        recipe_of(weighed, data(1), student(), (phase(), phase(0.0)))
+    recipe = recipe_of(weighed, data(1), student(), (phase(0.0), phase(0.5)))
+    assert recipe.class_weights is not None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_only_a_student_in_float16_has_its_loss_scaled(dtype):
+    recipe = recipe_of(Options(), data(1), student(dtype))
+    assert recipe.scale_loss == (dtype == "float16")

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.totals import SKIPPED, NonFiniteLoss, Totals
+from common.errors import NonFiniteLoss
+from training.totals import SKIPPED, Totals
 
 VALUES = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
 

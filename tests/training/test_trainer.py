@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from common.errors import NonFiniteLoss
 from common.interruption import Interrupted
 from distiller.framework import base
 from tests import fakes
@@ -23,7 +24,7 @@ from training.observers.best_net import BestNet
 from training.observers.metrics_table import MetricsTable
 from training.observers.observer import Observer
 from training.recipe import Recipe
-from training.totals import SKIPPED, NonFiniteLoss
+from training.totals import SKIPPED
 from training.trainer import Trainer
 
 SIZE, BATCH_SIZE, PER_EPOCH = 20, 4, 5

@@ -9,6 +9,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 
+from common import digests
+from common.digests import short
+
 ROOT = pathlib.Path(__file__).parents[2]
 # Rooms and scripts that decide numbers, whole rooms: which of their files decide none
 # would have to be known of each new one. Tests, documents, reports decide none.
@@ -29,7 +32,6 @@ SOURCES_NAME = "sources (SHA-256)"  # of a condition
 _WORDS = {"threads": "number of threads", "devices": "list of devices"}
 _WORDS |= {"switches": "set of kernel switches"}
 _GIT_SECONDS = 1.0
-_SHOWN = 12  # digits of a digest
 
 
 def facts() -> dict:
@@ -48,28 +50,9 @@ def facts() -> dict:
     }
 
 
-def sources_digest(
-    root: os.PathLike = ROOT, names: Sequence[str] = SOURCES, pattern: str = "*.py"
-) -> str:
-    """SHA-256 of the Python files' paths and bytes, in the order of their paths.
-
-    Args:
-        root: the paths are relative to it.
-        names: folders, with all below them, and files.
-        pattern: of the names of a folder's files. Hidden ones, as editors leave them,
-            do not count.
-    """
-    root, found = pathlib.Path(root), []
-    for name in names:
-        place = root / name
-        found += [place] if place.is_file() else place.rglob(pattern)
-    paths = {path.relative_to(root).as_posix(): path for path in found}
-    digest = hashlib.sha256()
-    for name in sorted(paths):
-        if not any(part.startswith(".") for part in name.split("/")):
-            content = paths[name].read_bytes()
-            digest.update(f"{name}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
+def sources_digest(root: os.PathLike = ROOT, names: Sequence[str] = SOURCES) -> str:
+    """`digests.tree_digest` of what decides numbers in the repository at `root`."""
+    return digests.tree_digest(root, names)
 
 
 def commit(root: os.PathLike = ROOT, names: Sequence[str] = SOURCES) -> str:
@@ -202,11 +185,6 @@ def conditions(found: Mapping) -> dict[str, str]:
         switches = (f"{k}={v}" for k, v in machine["switches"].items())
         texts["kernel switches"] = ", ".join(switches) or "none"
     return texts
-
-
-def short(digest: str) -> str:
-    """The beginning of a digest, for people."""
-    return digest.removeprefix("sha256:")[:_SHOWN]
 
 
 def _is_entry(found) -> bool:

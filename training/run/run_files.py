@@ -4,9 +4,8 @@ import pathlib
 from collections.abc import Callable, Mapping
 
 from common import files
-from common.digests import file_digest
+from common.digests import file_digest, short
 from training.run import fingerprint
-from training.run.provenance import short
 
 RESULT = "result.json"
 _KEPT = ("student.keras", "best_student.keras", "teacher.keras")

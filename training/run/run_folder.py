@@ -10,6 +10,7 @@ import filelock
 import numpy as np
 
 from common import files
+from common.digests import short
 from training.checkpoint import Checkpoints
 from training.run import cache_difference, provenance
 
@@ -245,8 +246,7 @@ class RunFolder:
         """Raises what `check_inputs` would, and writes nothing."""
         before = self._records.get("inputs", {})
         changed = [
-            f"{name} had SHA-256 {provenance.short(before[name])} and now has "
-            f"{provenance.short(digest)}"
+            f"{name} had SHA-256 {short(before[name])} and now has {short(digest)}"
             for name, digest in found.items()
             if before.get(name, digest) != digest
         ]

@@ -214,7 +214,7 @@ def test_runs_do_not_outlive_the_process_that_started_them(tmp_path):
         "time.sleep(60)\n"
     )
     code = (
-        "import pathlib, sys, time\nfrom comparison import launch\n"
+        "import pathlib, sys, time\nfrom comparison.grid import launch\n"
         f"launch.SCRIPT = pathlib.Path({str(script)!r})\n"
         f"launch.start([{str(tmp_path / 'pid')!r}], {str(tmp_path / 'log')!r})\n"
         "time.sleep(60)\n"
