@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tests.distiller.test_keras_model import IMAGES, LABELS, plain, small
 
 import nets
 from keras_fit.model import DistillationModel
+from tests.keras_fit.test_model import IMAGES, LABELS, plain, small
 
 FLOATS = LABELS.astype(np.float64)
 HALF = np.where(np.arange(20) == 13, 0.5, FLOATS)  # in the third batch of five

@@ -2,12 +2,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tests.op_utils.test_trainer import At, Killed, kill
 
 import fakes
 import nets
 from tests.teacher_cache import cached_runs
 from tests.training import tiny
+from tests.training.test_trainer import At, Killed, kill
 from training import step, teacher_outputs
 
 TEACHER = cached_runs.teacher()

@@ -11,10 +11,10 @@ import types
 
 import numpy as np
 import pytest
-from tests.op_utils.test_kept_array import as_before
 
 from teacher_cache import array_facts, array_file
 from teacher_cache.store import CacheFolder, SetAside
+from tests.teacher_cache.test_stored_array import as_before
 
 ROOT = pathlib.Path(__file__).parents[2]
 SIZE, SHAPES = 10, {"logits": (3,), "stage1": (2, 2, 4)}
@@ -200,7 +200,7 @@ def test_a_failure_in_the_middle_leaves_nothing_half(tmp_path):
 
 BUILD = """
 import pathlib, sys, time
-from tests.op_utils import test_cache_folder as lib
+from tests.teacher_cache import test_store as lib
 
 class Slow(lib.Source):
     def __call__(self, version, names):

@@ -5,11 +5,11 @@ import threading
 import ml_dtypes
 import numpy as np
 import pytest
-from tests.op_utils.test_array_file import ROWS, write
 
 from common import files
 from teacher_cache import array_facts, stored_array
 from teacher_cache.array_facts import Damaged
+from tests.teacher_cache.test_array_file import ROWS, write
 
 TYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 HEADER = 128

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tests.op_utils.test_step import RATE, make
 
 from distiller import DistillationModel
 from tests.training import tiny
+from tests.training.test_step import RATE, make
 
 ROOT = pathlib.Path(__file__).parents[2]
 ONE = r"one replica.*num_replicas_in_sync=1,.*Received: MirroredStrategy with .*=2\."
@@ -98,9 +98,9 @@ import tensorflow as tf
 halves = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, halves)
 
-from tests.op_utils import test_replicas as lib
-from tests.op_utils.test_step import make
-from tests.op_utils import tiny
+from tests.training import test_replicas as lib
+from tests.training.test_step import make
+from tests.training import tiny
 
 two = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
 with two.scope():

@@ -5,12 +5,12 @@ import dataclasses
 import pathlib
 
 import pytest
-from tests.comparison.test_references import with_student
 
 from comparison.grid.record import FAILED, Record, read
 from comparison.report import accuracy_table, block_model, markdown, summary
 from comparison.report.differences import Difference
 from tests.comparison.make import record
+from tests.comparison.report.test_references import with_student
 
 COMMITTED = pathlib.Path(__file__).parents[3] / "results/cifar10_fractions"
 ALONE = 0.5, 0.52, 0.51

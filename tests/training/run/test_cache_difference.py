@@ -4,13 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
-from tests.op_utils.test_trainer import At, Killed, kill
 
 from common import files
 from teacher_cache import array_facts
 from teacher_cache.array_file import ArrayWriter
 from tests.teacher_cache import cached_runs
 from tests.training import tiny
+from tests.training.test_trainer import At, Killed, kill
 from training.run import cache_difference
 from training.run.run_folder import RunFolder
 
