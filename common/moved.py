@@ -165,7 +165,7 @@ MOVED = {
     "op_utils.teacher_check": "training.teacher_check",
     "op_utils.tensorboard": "training.observers.tensorboard",
     "op_utils.totals": "training.totals",
-    "op_utils.trainer": "training.trainer",
+    "op_utils.trainer": "training.phase_run",
     "op_utils.user_code": "options.user_code",
     "op_utils.views": "op_utils.rotated_views",
 }

@@ -1,30 +1,113 @@
-"""One phase of a training: many steps a call, and what is due between the calls."""
+"""A training: its phases in order, many steps a call, from the newest checkpoint on."""
 
 import time
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from common.errors import NonFiniteLoss
-from common.interruption import Interrupted
+from common.interruption import Interrupted, StopSignals
 from op_utils import forward_count, mixed_labels
+from training import epoch_row, finite_weights, teacher_outputs
 from training import step as step_lib
-from training import teacher_outputs
-from training.observers import metrics_table
-from training.observers.observer import Moment
+from training.checkpoint import Checkpoints
+from training.observers.observer import Moment, Observer
 from training.optimizer import SGD
+from training.pace import Pace
+from training.recipe import Recipe
 from training.totals import SKIPPED, Totals
 
-# Python's signal handlers wait for the end of a call into TensorFlow; a call of
-# this length leaves room below the two seconds that a stop may take.
-SECONDS_PER_CALL = 1.5
+
+class Trainer:
+    """Trains a student by a method, phase by phase.
+
+    Args:
+        student, teacher: nets with taps; teacher None where the method has none.
+        method: a `distiller.framework.base.Distiller`.
+        recipe: a `Recipe`.
+        batches: (first epoch, number of epochs, batches to skip) -> tf.data.Dataset
+            of dicts `image` (uint8), `label`, `index` with a static batch size, and
+            `teacher_outputs.KEY` where the teacher's output is known. Epochs count from
+            the start of the run.
+        evaluate: (net, check) -> {"test_accuracy": ..., and with a validation split
+            "validation_accuracy": ...}; calls `check` often, which may raise.
+        checkpoints: where the state is kept.
+        observers: told what happens.
+
+    Attributes:
+        wall_seconds: what `run` took, once it is over; None if it went on from a
+            checkpoint.
+    """
+
+    def __init__(
+        self,
+        *,
+        student,
+        teacher,
+        method,
+        recipe: Recipe,
+        batches: Callable,
+        evaluate: Callable,
+        checkpoints: Checkpoints,
+        observers: Sequence[Observer] = (),
+    ):
+        self.student, self.teacher, self.method = student, teacher, method
+        self.recipe, self.batches, self.evaluate = recipe, batches, evaluate
+        self.checkpoints, self.observers = checkpoints, observers
+        self.phases = method.phases()
+        self.deployed = method.deployed(student, teacher)
+        self.best = -1.0  # validation accuracy
+        self.wall_seconds: float | None = None
+
+    def run(self) -> None:
+        """Trains to the end, from the newest good checkpoint if there is one.
+
+        Raises:
+            Interrupted: SIGTERM or SIGINT came; the state is saved.
+            NonFiniteLoss: names the term or weight and the step; the state is not
+                saved.
+            ValueError: the checkpoints are damaged or another training's.
+        """
+        began = time.perf_counter()
+        checkpoint, position = None, {"phase": 0, "best": self.best}
+        found = self.checkpoints.newest(lambda text: self.tell("message", text))
+        if found is not None:
+            checkpoint, position = found
+        self.best = position["best"]
+        if found is not None:
+            self.tell("restored", checkpoint, self._epochs_over(position), self.best)
+        first_step = 0
+        try:
+            with StopSignals() as signals:
+                for index, phase in enumerate(self.phases):
+                    if index >= position["phase"]:
+                        run = PhaseRun(self, index, first_step, signals)
+                        run.run(checkpoint)
+                        checkpoint = None
+                    first_step += len(self.recipe.rates[phase.length])
+                signals.check()
+            if found is None:
+                self.wall_seconds = time.perf_counter() - began
+        finally:
+            self.tell("finished")
+
+    def _epochs_over(self, position: dict) -> int:
+        """Epochs of all phases that are trained and evaluated at a position."""
+        before = self.phases[: position["phase"]]
+        steps = sum(len(self.recipe.rates[phase.length]) for phase in before)
+        steps += position["step"]
+        return steps // self.recipe.steps_per_epoch - position["epoch_is_open"]
+
+    def tell(self, event: str, *arguments) -> None:
+        """Calls the method named `event` of every observer."""
+        for observer in self.observers:
+            getattr(observer, event)(*arguments)
 
 
 class PhaseRun:
     """One phase of a training: its optimizer, counters and compiled loop.
 
     Args:
-        trainer: the `trainer.Trainer`.
+        trainer: the `Trainer`.
         index: of the phase.
         first_step: steps of the phases before it.
         signals: an `interruption.StopSignals`.
@@ -53,8 +136,10 @@ class PhaseRun:
             task_loss=mixed_labels.weighted(self.recipe.class_weights),
         )
         self.counter = tf.Variable(0, dtype=tf.int64, name="step")
-        self.seconds_per_step: float | None = None
-        self.epoch_seconds, self.epoch_steps = 0.0, 0  # of this process
+        self.pace = Pace(self.recipe)
+        self.watched = finite_weights.watched(
+            self.phase, trainer.student, trainer.teacher
+        )
 
     # The compiled part.
 
@@ -99,7 +184,7 @@ class PhaseRun:
             start = tf.constant(0, tf.int64)
             tf.while_loop(lambda i: i < n, counted_step, (start,))
             # A finite loss may leave, say, an infinite variance in a batch norm.
-            return [tf.reduce_all(tf.math.is_finite(v)) for v in self._weights()]
+            return finite_weights.are_finite(self.watched)
 
         # Traced here and not in the first call, where a signal would have to wait.
         many_steps.get_concrete_function(tf.TensorSpec([], tf.int64))
@@ -108,13 +193,6 @@ class PhaseRun:
     def _nets(self) -> dict:
         nets = {"student": self.trainer.student, "teacher": self.trainer.teacher}
         return {role: net for role, net in nets.items() if net is not None}
-
-    def _weights(self) -> list:
-        """What must stay finite: the trained nets and what the method trains."""
-        nets = [self.trainer.student.variables]
-        nets += [self.trainer.teacher.variables] if self.phase.trains_teacher else []
-        weights = [*(v for net in nets for v in net), *self.phase.own]
-        return [v for v in weights if tf.as_dtype(v.dtype).is_floating]
 
     # The loop around it.
 
@@ -160,13 +238,13 @@ class PhaseRun:
         are_finite = many_steps(tf.constant(n, tf.int64))
         self.totals.check(self.phase.name)
         self.optimizer.check()
-        self._check_weights(are_finite, start + n)
+        finite_weights.check(self.watched, are_finite, start + n, self.phase.name)
         return time.perf_counter() - began
 
     def _call(self, many_steps, start: int) -> int:
         """Runs one call and all that is due after it; returns the step reached."""
-        n = self._steps_to_run(start)
-        self._pace(n, self.timed(many_steps, start, n))
+        n = self.pace.steps(self.first_step, start)
+        self.pace.took(n, self.timed(many_steps, start, n))
         moment = self._moment(start + n)
         self.trainer.tell("stepped", moment)
         if moment.step % self.recipe.log_every == 0:
@@ -179,37 +257,6 @@ class PhaseRun:
             self._save(moment)
             self.signals.check()  # Only here: a signal may come after the `if`.
         return moment.phase_step
-
-    def _check_weights(self, are_finite: Sequence, step: int) -> None:
-        checked = zip(self._weights(), are_finite, strict=True)
-        bad = [getattr(v, "path", v.name) for v, is_finite in checked if not is_finite]
-        if bad:
-            raise NonFiniteLoss(
-                f"training diverged: after step {step} of phase '{self.phase.name}', "
-                f"expected finite weights. Received: {', '.join(bad[:3])} with inf or "
-                "nan. The last good checkpoint is kept; a lower --learning_rate or a "
-                "longer --warmup_epochs may help."
-            )
-
-    def _steps_to_run(self, start: int) -> int:
-        """As many as fit into a call, but none beyond the next thing that is due."""
-        step = self.first_step + start
-        limits = [
-            self.recipe.steps_per_epoch - start % self.recipe.steps_per_epoch,
-            self.recipe.log_every - step % self.recipe.log_every,
-            self.recipe.checkpoint_every - step % self.recipe.checkpoint_every,
-        ]
-        if self.seconds_per_step is None:
-            return 1
-        return max(1, min(*limits, int(SECONDS_PER_CALL / self.seconds_per_step)))
-
-    def _pace(self, n: int, seconds: float) -> None:
-        if self.seconds_per_step is None:
-            self.seconds_per_step = SECONDS_PER_CALL  # the first call compiles
-            return
-        self.seconds_per_step = seconds / n
-        self.epoch_seconds += seconds
-        self.epoch_steps += n
 
     def _moment(self, phase_step: int) -> Moment:
         step = self.first_step + phase_step
@@ -225,28 +272,13 @@ class PhaseRun:
     def _finish_epoch(self, moment: Moment) -> None:
         """Evaluates, and tells the observers the epoch's row of the metrics table."""
         accuracies = self._evaluate(moment)
-        means = self.totals.epoch_means()
         row = {
-            "phase": moment.phase,
-            "epoch": moment.epoch,
-            "step": moment.step,
-            "learning_rate": moment.learning_rate,
+            **epoch_row.of_training(moment, self.totals.epoch_means()),
+            "weight_norm": epoch_row.norm(self.optimizer.trained),
+            **epoch_row.of_forwards(self.forward_passes, self.reads_cache),
+            **accuracies,
+            **self.pace.of_epoch(),
         }
-        if "accuracy" in means:
-            row["train_accuracy"] = means.pop("accuracy")
-        weights = [tf.cast(v, tf.float32) for v in self.optimizer.trained]
-        row |= means
-        row["weight_norm"] = float(tf.linalg.global_norm(weights))
-        for role, count in self.forward_passes.items():
-            row[f"{role}_forward_passes"] = count
-        if self.reads_cache:
-            row[metrics_table.CACHED] = 1
-        row |= accuracies
-        if self.epoch_steps:  # none if a restart found the epoch trained
-            images = self.epoch_steps * self.recipe.batch_size
-            row["seconds"] = self.epoch_seconds
-            row["images_per_second"] = images / self.epoch_seconds
-        self.epoch_seconds, self.epoch_steps = 0.0, 0
         accuracy = row.get("validation_accuracy", -1.0)
         if accuracy > self.trainer.best:
             self.trainer.best = accuracy

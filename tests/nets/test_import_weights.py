@@ -7,10 +7,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from tests.nets.published import published
 
 import commands
 import nets
+from tests.nets.published import published
 
 RESNET8 = published.DATA / "resnet8.pth"
 MAT = published.DATA / "WResNet-10-1.mat"

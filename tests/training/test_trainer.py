@@ -16,16 +16,15 @@ from common.interruption import Interrupted
 from distiller.framework import base
 from tests import fakes
 from tests.training import tiny
-from training import phase_run
-from training import trainer as trainer_lib
+from training import phase_run as trainer_lib
 from training.checkpoint import Checkpoints
 from training.observers import metrics_table
 from training.observers.best_net import BestNet
 from training.observers.metrics_table import MetricsTable
 from training.observers.observer import Observer
+from training.phase_run import Trainer
 from training.recipe import Recipe
 from training.totals import SKIPPED
-from training.trainer import Trainer
 
 SIZE, BATCH_SIZE, PER_EPOCH = 20, 4, 5
 INIT_STEPS, TRAIN_STEPS = 2 * PER_EPOCH, 3 * PER_EPOCH
@@ -214,7 +213,7 @@ def steady_clock():
     ticks = itertools.count()
     clock = types.SimpleNamespace(perf_counter=lambda: 1e-3 * next(ticks))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(phase_run, "time", clock)
+        patch.setattr(trainer_lib, "time", clock)
         yield
 
 
@@ -383,7 +382,7 @@ def test_a_call_lasts_a_second_and_a_half_at_most(tmp_path, monkeypatch):
     method.loss = counted
     method.phases = lambda: (base.Phase("distill", method.loss),)
     clock = types.SimpleNamespace(perf_counter=lambda: 0.4 * int(steps))
-    monkeypatch.setattr(phase_run, "time", clock)
+    monkeypatch.setattr(trainer_lib, "time", clock)
     run = make(
         tmp_path,
         method=method,
@@ -854,7 +853,7 @@ def test_a_run_with_a_loss_scaler_of_before_they_were_counted_goes_on(
     settings = {"method": overflowing(), "scale_loss": True}
     settings |= {"checkpoint_every": 1, "keep": 100}
     with monkeypatch.context() as earlier:
-        earlier.setattr(phase_run.PhaseRun, "groups", groups_of_before)
+        earlier.setattr(trainer_lib.PhaseRun, "groups", groups_of_before)
         run = make(tmp_path / "run", **settings)()
     (tmp_path / "again").mkdir()
     copy_killed(run, tmp_path / "again", 3)
@@ -864,7 +863,7 @@ def test_a_run_with_a_loss_scaler_of_before_they_were_counted_goes_on(
     tiny.assert_equal(run_end, end)
 
 
-def groups_of_before(run, groups=phase_run.PhaseRun.groups):
+def groups_of_before(run, groups=trainer_lib.PhaseRun.groups):
     """The groups of a checkpoint that knew of no skipped steps."""
     return {name: group for name, group in groups(run).items() if name != SKIPPED}
 

@@ -8,13 +8,13 @@ import types
 import numpy as np
 import pytest
 import scipy.io
-from tests.nets.published import published
 
 import nets
 from nets.mobilenet_v1 import MobileNetV1
 from nets.published import keys as published_keys
 from nets.published import torch_file
 from nets.published import weights as published_weights
+from tests.nets.published import published
 
 KEYS = json.loads((published.DATA / "state_dict_keys.json").read_text())
 LOGITS = json.loads((published.DATA / "logits.json").read_text())
