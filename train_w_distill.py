@@ -25,11 +25,11 @@ from teacher_cache import plan as cache_plan
 from teacher_cache.of_run import open_cache, run_with
 from training import normalisation, observers, teacher_check
 from training.evaluation import evaluator_of
-from training.phase_run import Trainer
 from training.recipe import learning_rates, recipe_of
 from training.run import run_inputs, run_result
 from training.run.continuation import inherited, record, taken_on
 from training.run.run_folder import RunFolder
+from training.trainer import Trainer
 
 option_flags.define()
 flags.DEFINE_bool("list", False, "Show methods with hyperparameters, nets, data sets.")

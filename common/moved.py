@@ -148,7 +148,7 @@ MOVED = {
     "op_utils.origin": "common.origin",
     "op_utils.outcome": "training.run.run_result",
     "op_utils.outputs_read": "teacher_cache.outputs_read",
-    "op_utils.phase_run": "training.phase_run",
+    "op_utils.phase_run": "training.trainer",
     "op_utils.progress": "training.observers.progress",
     "op_utils.provenance": "training.run.provenance",
     "op_utils.quantities": "common.quantities",
@@ -165,7 +165,7 @@ MOVED = {
     "op_utils.teacher_check": "training.teacher_check",
     "op_utils.tensorboard": "training.observers.tensorboard",
     "op_utils.totals": "training.totals",
-    "op_utils.trainer": "training.phase_run",
+    "op_utils.trainer": "training.trainer",
     "op_utils.user_code": "options.user_code",
     "op_utils.views": "op_utils.rotated_views",
 }

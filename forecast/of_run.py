@@ -14,7 +14,7 @@ import tensorflow as tf
 from common.interruption import StopSignals
 from forecast import of_cache as cache_forecast
 from forecast.of_cache import CacheForecast
-from training.phase_run import PhaseRun, Trainer
+from training.trainer import PhaseRun, Trainer
 
 # Steps are measured in a few blocks. A block is so long that what the input pipeline
 # has ready beforehand does not carry it.

@@ -11,7 +11,7 @@ import sys
 ROOT = pathlib.Path(__file__).parent.parent
 
 # Everything but the scripts: they define flags, which works once a process.
-_PRELOADED = ["keras", "dataloader", "distiller", "nets", "training.phase_run"]
+_PRELOADED = ["keras", "dataloader", "distiller", "nets", "training.trainer"]
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(_PRELOADED)
 

@@ -29,8 +29,8 @@ from training import step as step_lib
 from training.checkpoint import Checkpoints
 from training.observers.observer import Observer
 from training.optimizer import SGD
-from training.phase_run import Trainer
 from training.recipe import Recipe
+from training.trainer import Trainer
 
 WIDER, EQUAL, STUDENT, TINY = "WResNet-10-2", "WResNet-10-1", "resnet8", "tiny"
 SIZE, BATCH_SIZE = 8, 4
@@ -247,8 +247,8 @@ def test_two_steps_on_real_nets(case, eager):
 @tiny_and_slowly_real
 def test_training_changes_what_it_should(case, is_tiny, whole):
     training = whole(case, is_tiny)
-    phases = training.phase_run.phases
-    for name, value in saved(at(training.phase_run, len(phases) * PHASE_STEPS)).items():
+    phases = training.trainer.phases
+    for name, value in saved(at(training.trainer, len(phases) * PHASE_STEPS)).items():
         assert np.isfinite(value).all(), name
     expected = [phase.trains_student for phase in phases]
     assert training.moves_student == expected

@@ -18,7 +18,7 @@ from tests.teacher_cache import cached_runs
 from training.checkpoint import Checkpoints
 from training.evaluation import Evaluator
 from training.observers.observer import Observer
-from training.phase_run import Trainer
+from training.trainer import Trainer
 
 SLEEP = 0.02
 

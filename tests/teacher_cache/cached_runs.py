@@ -14,10 +14,10 @@ from teacher_cache.batches import TeacherCache
 from teacher_cache.of_run import open_cache, run_with
 from tests.training import tiny
 from training.evaluation import Evaluator
-from training.phase_run import Trainer
 from training.recipe import Recipe
 from training.run import cache_difference
 from training.run.run_folder import RunFolder
+from training.trainer import Trainer
 
 SIZE, SHAPE = 42, (fakes.IMAGE_SIZE, fakes.IMAGE_SIZE, 3)
 LABELS = fakes.LABELS[np.arange(SIZE) % 40]

@@ -16,15 +16,15 @@ from common.interruption import Interrupted
 from distiller.framework import base
 from tests import fakes
 from tests.training import tiny
-from training import phase_run as trainer_lib
+from training import trainer as trainer_lib
 from training.checkpoint import Checkpoints
 from training.observers import metrics_table
 from training.observers.best_net import BestNet
 from training.observers.metrics_table import MetricsTable
 from training.observers.observer import Observer
-from training.phase_run import Trainer
 from training.recipe import Recipe
 from training.totals import SKIPPED
+from training.trainer import Trainer
 
 SIZE, BATCH_SIZE, PER_EPOCH = 20, 4, 5
 INIT_STEPS, TRAIN_STEPS = 2 * PER_EPOCH, 3 * PER_EPOCH
