@@ -7,6 +7,7 @@ import pytest
 import distiller
 from distiller import registry
 from distiller.framework import hyperparameters
+from tests import seams
 
 
 def cases() -> list[tuple[str, tuple[str, ...]]]:
@@ -21,30 +22,39 @@ def cases() -> list[tuple[str, tuple[str, ...]]]:
     return found
 
 
-def _name(case) -> str:
-    return "-".join((case[0], *case[1]))
+def all_cases(*slow: str) -> pytest.MarkDecorator:
+    """Every case; with the fast tests the seams' defaults, and all of a user's.
 
-
-every_case = pytest.mark.parametrize("case", cases(), ids=_name)
-
-
-def _slow_or_not(*slow: str):
-    """Every case; the variants, and these methods, only with `-m slow`."""
+    Args:
+        slow: methods of the seams that are slow all the same.
+    """
     params = [
         pytest.param(
-            case,
-            id=_name(case),
-            marks=[pytest.mark.slow] if case[1] or case[0] in slow else [],
+            (name, hparams),
+            id="-".join((name, *hparams)),
+            marks=_marks(name, bool(hparams) or name in slow),
         )
-        for case in cases()
+        for name, hparams in cases()
     ]
     return pytest.mark.parametrize("case", params)
 
 
-# For tests of several seconds a case.
-every_case_variants_slow = _slow_or_not()
+def methods(names: typing.Iterable[str]) -> list:
+    """Parameters of these methods; with the fast tests the seams and a user's."""
+    return [pytest.param(name, id=name, marks=_marks(name)) for name in names]
+
+
+def _marks(name, is_slow=False) -> list[pytest.MarkDecorator]:
+    is_built_in = name in registry.METHODS
+    is_slow = is_built_in and (is_slow or name not in seams.SEAMS)
+    return [pytest.mark.slow] if is_slow else []
+
+
+every_case = all_cases()
 # XLA compiles their loops and decompositions for ten seconds and more.
-every_case_but_slow_to_compile = _slow_or_not(
+every_case_but_slow_to_compile = all_cases(
     "BSS", "FT", "KD_EID", "KD_SVD", "MHGD", "Sobolev"
 )
+# For what only reads what a method declares, and takes no time.
 every_method = pytest.mark.parametrize("name", distiller.names())
+every_method_that_runs = pytest.mark.parametrize("name", methods(distiller.names()))

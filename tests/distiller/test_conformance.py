@@ -1,4 +1,7 @@
-"""What every method of the registry has to keep; new methods are tested by it, too."""
+"""What every method of the registry has to keep; new methods are tested by it, too.
+
+With the fast tests those methods alone that `tests/seams.py` lists, with `-m slow` all.
+"""
 
 import dataclasses
 import functools
@@ -17,8 +20,8 @@ from tests import fakes
 from tests.cases import (
     every_case,
     every_case_but_slow_to_compile,
-    every_case_variants_slow,
     every_method,
+    every_method_that_runs,
 )
 
 
@@ -211,7 +214,7 @@ def other_net(other) -> fakes.Net:
     return fakes.Net(**OTHER_NETS[other], seed=50)
 
 
-@every_case_variants_slow
+@every_case
 @pytest.mark.parametrize("other", OTHER_NETS)
 @pytest.mark.parametrize("swap", [False, True])
 def test_unequal_nets_work_or_are_refused(case, other, swap):
@@ -350,7 +353,7 @@ def test_hyperparameters_are_annotated_and_documented(name):
 @every_method
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_numbers_that_are_not_finite_are_refused_at_once(name, bad):
-    net = fakes.Net()
+    net, _ = nets()
     method = registry.method_class(name)
     for one in hyperparameters.of(method).values():
         if one.annotation is float:
@@ -359,7 +362,7 @@ def test_numbers_that_are_not_finite_are_refused_at_once(name, bad):
                 method(*arguments, **{one.name: bad})
 
 
-@every_method
+@every_method_that_runs
 def test_sums_with_other_methods_work(name):
     other = "AT" if name == "Soft_logits" else "Soft_logits"
     student, teacher = nets()
@@ -372,7 +375,7 @@ def test_sums_with_other_methods_work(name):
     assert other.lower() in prefixes <= {name.lower(), other.lower()}
 
 
-@every_case_variants_slow
+@every_case
 def test_a_method_reads_labels_if_and_only_if_it_says_so(case):
     """Mixed images have two labels: only methods that say so can be kept from them."""
     method = compiled(case)[0]

@@ -24,7 +24,7 @@ from common.interruption import Interrupted
 from distiller import registry
 from op_utils.boundary_attack import candidates
 from tests import fakes
-from tests.cases import every_case_variants_slow
+from tests.cases import every_case, methods
 from training import step as step_lib
 from training.checkpoint import Checkpoints
 from training.observers.observer import Observer
@@ -214,7 +214,7 @@ def eager():
     tf.config.run_functions_eagerly(False)
 
 
-@every_case_variants_slow
+@every_case
 def test_two_steps_on_real_nets(case, eager):
     teacher_name = EQUAL if registry.method_class(case[0]).equal_widths else WIDER
     student, teacher = build_net(STUDENT, 0), build_net(teacher_name, 70)
@@ -243,7 +243,7 @@ def test_two_steps_on_real_nets(case, eager):
             assert differ(before, values(student)) == phase.trains_student
 
 
-@every_case_variants_slow
+@every_case
 @tiny_and_slowly_real
 def test_training_changes_what_it_should(case, is_tiny, whole):
     training = whole(case, is_tiny)
@@ -258,7 +258,7 @@ def test_training_changes_what_it_should(case, is_tiny, whole):
         assert training.moves_teacher == trains_teacher
 
 
-@every_case_variants_slow
+@every_case
 @tiny_and_slowly_real
 def test_a_restart_in_each_phase_changes_no_bit(case, is_tiny, whole, tmp_path):
     """From what a process leaves that is killed there, other objects go on.
@@ -304,7 +304,10 @@ PASSES = {
 }
 
 
-@pytest.mark.parametrize("case", [(name, ()) for name in PASSES], ids=list(PASSES))
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param((p.id, ()), id=p.id, marks=p.marks) for p in methods(PASSES)],
+)
 def test_forward_passes_are_those_that_are_run(case, whole):
     assert whole(case, True).passes == PASSES[case[0]]
 
@@ -330,7 +333,7 @@ NEED_EQUAL_WIDTHS = [
 ]
 
 
-@pytest.mark.parametrize("name", NEED_EQUAL_WIDTHS)
+@pytest.mark.parametrize("name", methods(NEED_EQUAL_WIDTHS))
 def test_unequal_widths_are_refused_where_they_must_be_equal(name):
     student, teacher = build_net(STUDENT, 0), frozen_net(WIDER)
     with pytest.raises(ValueError, match="Received: "):

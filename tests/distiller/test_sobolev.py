@@ -64,7 +64,11 @@ def test_forwards_add_the_gradients_of_the_label_logit():
 
 @pytest.mark.parametrize(
     ("precision", "jit"),
-    [("float32", True), ("mixed_bfloat16", False), ("mixed_float16", False)],
+    [
+        pytest.param("float32", True, marks=pytest.mark.slow),
+        ("mixed_bfloat16", False),
+        pytest.param("mixed_float16", False, marks=pytest.mark.slow),
+    ],
 )
 def test_the_student_learns_through_its_gradient(precision, jit):
     """Every kernel and scale of a real net, through its fused batch norms, too."""

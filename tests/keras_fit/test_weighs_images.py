@@ -9,6 +9,7 @@ import distiller
 from distiller import registry
 from nets.taps import Output
 from tests import fakes
+from tests.cases import methods
 
 WEIGHERS = [n for n in distiller.names() if registry.method_class(n).weighs_images]
 # Regressors with batch norms see the other images, whatever these weigh.
@@ -31,7 +32,7 @@ def one(output, i):
     return Output(output.logits[i : i + 1], taps)
 
 
-@pytest.mark.parametrize("name", WEIGHERS)
+@pytest.mark.parametrize("name", methods(WEIGHERS))
 def test_a_weighted_term_is_the_mean_of_the_images_own(name):
     student, teacher = fakes.Net(seed=1), fakes.Net(seed=53)
     spec = distiller.resolve(name, WITHOUT_NORMS.get(name, ()))
