@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo benchmark-smoke test lint format clean
+.PHONY: demo benchmark-smoke test test-slow lint format clean
 
 demo: .venv/installed
 	$(BIN)/python train_w_distill.py --flagfile=configs/demo/teacher.flags
@@ -17,6 +17,12 @@ benchmark-smoke: .venv/installed
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+
+# The slow ones, whole or the i-th of n parts: make test-slow SHARD=i/n.
+SHARD ?= 1/1
+test-slow: .venv/installed-dev
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m slow \
+	  --shard=$(SHARD)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ import pytest
 
 import commands
 from options import user_code
+from tests import shards
 
 TESTS = pathlib.Path(__file__).parent
 QUICK = ("--batch_size=64", "--student=resnet8", "--data_fraction=0.5")
@@ -16,11 +17,15 @@ QUICK = ("--batch_size=64", "--student=resnet8", "--data_fraction=0.5")
 def pytest_addoption(parser):
     words = "A file with methods of your own, which tests of all methods are to test."
     parser.addoption("--imports", action="append", default=[], help=words)
+    words = "i/n: the i-th of n parts of the tests, about equally long."
+    parser.addoption("--shard", default="1/1", help=words)
 
 
 def pytest_configure(config):
     """Before tests are made of the names of all methods."""
+    shards.read(config.getoption("shard"))
     user_code.load(config.getoption("imports"))
+    config.pluginmanager.register(shards, "shards")
 
 
 @pytest.hookimpl(tryfirst=True)
