@@ -8,7 +8,7 @@ import pytest
 
 import commands
 from options import user_code
-from tests import shards
+from tests import method_cost, shards
 
 TESTS = pathlib.Path(__file__).parent
 QUICK = ("--batch_size=64", "--student=resnet8", "--data_fraction=0.5")
@@ -26,6 +26,7 @@ def pytest_configure(config):
     shards.read(config.getoption("shard"))
     user_code.load(config.getoption("imports"))
     config.pluginmanager.register(shards, "shards")
+    config.pluginmanager.register(method_cost.Costs(), "method_cost")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -48,12 +48,19 @@ def adapters() -> dict:
 ADAPTERS = adapters()
 
 
-def registered(folder) -> bool:
+def method_of(folder) -> str | None:
+    """The method whose vectors these are, if it is registered."""
     try:
-        distiller.canonical(METHOD_OF_FOLDER.get(folder, folder))
+        return distiller.canonical(METHOD_OF_FOLDER.get(folder, folder))
     except ValueError:
-        return False
-    return True
+        return None
+
+
+def parameter(path):
+    """A vector; its time is counted as its method's."""
+    folder = path.parent.name
+    marks = [pytest.mark.method(name) for name in [method_of(folder)] if name]
+    return pytest.param(path, id=f"{folder}/{path.stem}", marks=marks)
 
 
 @pytest.mark.skipif("PARITY_DIR" in os.environ, reason="others may have fewer")
@@ -65,13 +72,11 @@ def test_there_are_vectors():
     assert FILES, f"no */*.npz under PARITY_DIR={DIRECTORY}"
 
 
-@pytest.mark.parametrize(
-    "path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}"
-)
+@pytest.mark.parametrize("path", [parameter(path) for path in FILES])
 def test_vector(path):
     folder = path.parent.name
     if folder not in ADAPTERS:
-        assert not registered(folder), f"the method of {folder}/ has no adapter here"
+        assert not method_of(folder), f"the method of {folder}/ has no adapter here"
         pytest.skip(f"{folder}: no such method yet")
     vector = vectors.read(path)
     compute, variables = ADAPTERS[folder](vector)
