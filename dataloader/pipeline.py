@@ -5,6 +5,7 @@ the bytes.
 """
 
 import functools
+from typing import Any
 
 import tensorflow as tf
 
@@ -62,7 +63,10 @@ def train_batches(
     """
     _check_batch_size(batch_size, split, most=len(split))
     augmentation.check_fits(split.image_shape, batch_size)
-    alphas = {"mixup": augmentation.mixup, "cutmix": augmentation.cutmix}
+    alphas: dict[str, Any] = {
+        "mixup": augmentation.mixup,
+        "cutmix": augmentation.cutmix,
+    }
     steps = len(split) // batch_size
     _check_range("first_epoch", first_epoch, least=0)
     _check_range("num_epochs", num_epochs, least=0)
@@ -170,8 +174,8 @@ def _augmented(plans, split, batch_size, augmentation):
         image = strong_augmentation.apply(augmentation, image, plan["distortions"])
         return {"image": image, "label": tf.gather(labels, index), "index": index}
 
-    crop = crop if _cuts_out(split, augmentation) else None
-    return fetching.batches(plans, split, batch_size, make_batch, crop)
+    cut = crop if _cuts_out(split, augmentation) else None
+    return fetching.batches(plans, split, batch_size, make_batch, cut)
 
 
 def _cuts_out(split, augmentation) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from typing import Any
 
 from dataloader import digits, folder, npz, tfds_sets
 from dataloader.dataset import Dataset
@@ -66,7 +67,7 @@ def load(
             "The data cannot be loaded so. Expected image_size and cache_gib of 0 or "
             f"more. Received: image_size={image_size}, cache_gib={cache_gib}."
         )
-    sizes = {"image_size": image_size, "cache_gib": cache_gib}
+    sizes: dict[str, Any] = {"image_size": image_size, "cache_gib": cache_gib}
     if name == "digits":
         dataset = digits.load()
     elif name.startswith("npz:"):

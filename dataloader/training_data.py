@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+from typing import cast
 
 import numpy as np
 import tensorflow as tf
@@ -54,9 +55,10 @@ class TrainingData:
             return self.dataset.digest
         digest = hashlib.sha256()
         for split in (self.dataset.train, self.dataset.test):
-            for array in (split.images, split.labels):
+            images = cast(np.ndarray, split.images)  # Loaders of files know a digest.
+            for array in (images, split.labels):
                 digest.update(f"{array.dtype}{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array))
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     def batches(

@@ -92,8 +92,9 @@ class BSS(base.Distiller):
         super().__init__(student_taps, teacher_taps, data)
         hyperparameters.check_not_negative(weight=weight)
         hyperparameters.check_positive(temperature=temperature, attack_size=attack_size)
-        of_steps = {"num_steps": num_steps, "step_size": step_size}
-        hyperparameters.check_positive(**of_steps, clip=clip)
+        hyperparameters.check_positive(
+            num_steps=num_steps, step_size=step_size, clip=clip
+        )
         if not 0 <= warmup < end <= 1:
             raise ValueError(
                 "The term acts in a part of the training. Expected 0 <= warmup < end "
@@ -102,7 +103,11 @@ class BSS(base.Distiller):
         self.temperature, self.attack_size = temperature, attack_size
         self.weight, self.warmup, self.end = weight, warmup, end
         self.attack = functools.partial(
-            boundary_images, **of_steps, clip_min=-clip, clip_max=clip
+            boundary_images,
+            num_steps=num_steps,
+            step_size=step_size,
+            clip_min=-clip,
+            clip_max=clip,
         )
 
     def draw(self, batch):

@@ -3,6 +3,7 @@
 import math
 import typing
 
+import keras
 import tensorflow as tf
 
 from distiller.framework import base, hyperparameters, tap_pairs
@@ -127,7 +128,7 @@ class CC(base.Distiller):
         self.variant, self.weight = variant, weight
         self.gamma, self.order = gamma, order
         self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps)
-        self.embeddings = ()
+        self.embeddings: tuple[tuple[keras.layers.Layer, ...], ...] = ()
         if variant == "neighbours":
             self.embeddings = tuple(
                 (

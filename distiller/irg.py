@@ -141,7 +141,8 @@ class IRG(base.Distiller):
         maps = [(student.taps[s], teacher.taps[t]) for s, t in self.pairs]
         embeddings = student.taps["embedding"], teacher.taps["embedding"]
         edges = [edge_gap(s, t, self.epsilon) for s, t in (*maps, embeddings)]
-        transformation = transformation_gap(*zip(*maps, strict=True), self.epsilon)
+        students, teachers = zip(*maps, strict=True)
+        transformation = transformation_gap(students, teachers, self.epsilon)
         return {
             "vertex": self.vertex_weight * squared_gap(student.logits, teacher.logits),
             "edge": self.edge_weight * tf.add_n(edges) / len(edges),

@@ -136,7 +136,8 @@ class KDSVD(base.Distiller):
                 projected_vectors(connector(s, training=False), t, self.k)
                 for connector, s, t in maps
             ]
-            return relation_gaps(*zip(*vectors, strict=True), self.denominator)
+            students, teachers = zip(*vectors, strict=True)
+            return relation_gaps(students, teachers, self.denominator)
         numbers = self.k, self.candidates, self.denominator
         gaps = aligned_relation_gaps(students, teachers, *numbers)
         divisor = students[0].shape[0] if self.variant == "batch_mean" else 1

@@ -33,8 +33,8 @@ def selectivity_gaps(
     gaps = []
     for student, teacher in zip(students, teachers, strict=True):
         student, teacher = pool_to_smaller(student, tf.stop_gradient(teacher))
-        rows = (unit(as_rows(x), 1) for x in (student, teacher))
-        gaps.append(_discrepancy(*rows, weight))
+        student, teacher = (unit(as_rows(x), 1) for x in (student, teacher))
+        gaps.append(_discrepancy(student, teacher, weight))
     return gaps
 
 

@@ -1,5 +1,7 @@
 """Distillation with `compile` and `fit`, by the same step as the command line's."""
 
+from typing import Any, cast
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -73,9 +75,14 @@ class DistillationModel(
         seed: int = 0,
     ):
         super().__init__(name="distillation", autocast=False)
-        is_built = isinstance(method, base.Distiller)
-        self.spec = None if is_built else specs.resolve(method, hparams)
-        if not (self.spec or method).uses_teacher:
+        built: base.Distiller | None = None
+        self.spec: specs.Spec | None = None
+        if isinstance(method, base.Distiller):
+            built, uses_teacher = method, method.uses_teacher
+        else:
+            self.spec = specs.resolve(method, hparams)
+            uses_teacher = self.spec.uses_teacher
+        if not uses_teacher:
             teacher = None
         elif teacher is None:
             raise ValueError(
@@ -87,11 +94,12 @@ class DistillationModel(
         wrapped.check_trainable(self.student)
         if teacher is not None:
             teacher = wrapped.seen_by(wrapped.wrap(teacher), self.student)
-        self.of_method = fit_variables.MethodVariables(method if is_built else None)
+        self.of_method = fit_variables.MethodVariables(built)
         self._taught_by = fit_variables.Untracked(teacher)
-        self.data, self.seed = method.data if is_built else data, seed
-        self.phase, self.step = None, None
-        self.class_weights = None
+        self.data, self.seed = data if built is None else built.data, seed
+        self.phase: str | None = None
+        self.step: step_lib.Step | None = None
+        self.class_weights: np.ndarray | None = None
         self._means = fit_means.Means()
         self.counters = tuple(
             tf.Variable(0, trainable=False, dtype=tf.int32) for _ in range(2)
@@ -218,7 +226,7 @@ class DistillationModel(
                 x, y, weight, validation_split, kwargs.get("validation_data")
             )
         first = self._passes_before(y, batch_size)
-        order = {"shuffle": shuffle, "seed": self.seed, "first": first}
+        order: dict[str, Any] = {"shuffle": shuffle, "seed": self.seed, "first": first}
         batches = fit_data.batches_of(x, y, batch_size, weight=weight, **order)
         steps = steps_per_epoch or fit_data.steps_of(batches, y, batch_size)
         fit_data.check_batches(batches, steps, batch_size)
@@ -232,9 +240,9 @@ class DistillationModel(
         fit_callbacks.check(kwargs, method.phases())
         fit_data.check_index(method, batches)
         image_weights.check_can_weigh(method, batches.element_spec)
-        classes = fit_weights.of_classes(class_weight, found, method, self.task_weight)
+        weights = fit_weights.of_classes(class_weight, found, method, self.task_weight)
         self.begin_with(method, data)
-        self.class_weights = classes
+        self.class_weights = weights
         self.steps_per_epoch = steps
         lengths = {"init": init_epochs, "train": epochs}
         histories, bests = {}, fit_callbacks.bests(kwargs)
@@ -257,7 +265,8 @@ class DistillationModel(
         """The method for these data and the two nets, from the seed; not yet in use."""
         teacher_taps = {} if self.teacher is None else self.teacher.tap_specs
         keras.utils.set_random_seed(self.seed)
-        return self.spec.build(self.student.tap_specs, teacher_taps, data)
+        spec = cast(specs.Spec, self.spec)  # None only where a built method was given
+        return spec.build(self.student.tap_specs, teacher_taps, data)
 
     def begin_with(self, method: base.Distiller, data: base.DataSpec) -> None:
         """Takes the method into use, from now on."""

@@ -105,7 +105,8 @@ def _count(graph) -> int:
 def _einsum(operation) -> int:
     """The product of the sizes of all letters, and of what "..." stands for."""
     terms = operation.get_attr("equation").decode().partition("->")[0].split(",")
-    sizes, others = {}, [1]
+    sizes: dict[str, int] = {}
+    others = [1]
     for term, tensor in zip(terms, operation.inputs, strict=True):
         before, dots, after = term.partition("...")
         shape = list(tensor.shape)

@@ -58,8 +58,10 @@ def _checked_out() -> pathlib.Path:
 
 def _numbers(name: str) -> tuple[float, ...] | None:
     words = flags.FLAGS[name].value
+    if not words:
+        return words
     try:
-        return words and tuple(map(float, words))
+        return tuple(map(float, words))
     except ValueError:
         raise ValueError(
             f"--{name} is not made of numbers. Expected one for each channel, "

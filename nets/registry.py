@@ -4,6 +4,7 @@ import difflib
 import functools
 import re
 from collections.abc import Callable
+from typing import Any
 
 from nets import registration
 from nets.base import Net
@@ -15,14 +16,14 @@ from nets.shufflenet_v2 import ShuffleNetV2
 from nets.vgg import VGG
 from nets.wresnet import WResNet, checked_size
 
-_WIDE4 = {"widths": (64, 128, 256), "stem_width": 32}
-_BASIC = {"widths": (64, 128, 256, 512), "stem_width": 64}
-_BOTTLENECK = {
+_WIDE4: dict[str, Any] = {"widths": (64, 128, 256), "stem_width": 32}
+_BASIC: dict[str, Any] = {"widths": (64, 128, 256, 512), "stem_width": 64}
+_BOTTLENECK: dict[str, Any] = {
     "widths": (256, 512, 1024, 2048),
     "stem_width": 64,
     "bottleneck": True,
 }
-_IMAGENET = {"input_shape": (224, 224, 3), "large_stem": True}
+_IMAGENET: dict[str, Any] = {"input_shape": (224, 224, 3), "large_stem": True}
 _CINIC = functools.partial(ShuffleNetV2, order="pre_activation")
 
 # One line for each net: published name -> constructor.

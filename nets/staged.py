@@ -5,6 +5,7 @@ import math
 from keras import ops
 
 from nets import base
+from nets.conv_bn import ConvBN
 from nets.layers import LayerMaker, Stage, build_chain
 from nets.taps import TapSpec
 
@@ -72,7 +73,7 @@ class StagedNet(base.Net):
 
     stem_stride = 1
     entry_stride = 1
-    last = None
+    last: ConvBN | None = None
 
     # What a subclass may override.
 

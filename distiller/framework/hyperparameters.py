@@ -34,7 +34,7 @@ class Hyperparameter:
 def of(method: type) -> dict[str, Hyperparameter]:
     """The hyperparameters of a method's class, by name, in the written order."""
     described = _described_arguments(inspect.getdoc(method) or "")
-    hints = typing.get_type_hints(method.__init__)
+    hints = typing.get_type_hints(method.__init__)  # type: ignore[misc]  # its own
     return {
         name: Hyperparameter(
             name,

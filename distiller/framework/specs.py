@@ -99,7 +99,7 @@ def resolve(name: str, hparams: Sequence[str] = ()) -> Spec:
             the wrong type, or without its method in a sum.
     """
     parts = registry.parts_of(name)
-    settings = {part: [] for part in parts}
+    settings: dict[str, list[str]] = {part: [] for part in parts}
     for setting in hparams:
         part, own_setting = _addressed(setting, parts)
         settings[part].append(own_setting)
@@ -174,7 +174,7 @@ def _addressed(setting: str, parts: Sequence[str]) -> tuple[str, str]:
     address, dot, _ = path.rpartition(".")
     if not dot and len(parts) == 1:
         return parts[0], setting
-    part = registry.canonical(address) if dot else None
+    part = registry.canonical(address) if dot else ""
     if part not in parts:
         raise ValueError(
             "A hyperparameter belongs to no method of the run. Expected PART.name="

@@ -97,7 +97,7 @@ def resolve_one(
 def _stages(specs: TapSpecs, suffix: str) -> list[str]:
     """The stage taps, the shallowest first."""
     names = [name for name in specs if re.fullmatch(rf"stage\d+{suffix}", name)]
-    return sorted(names, key=lambda name: int(re.search(r"\d+", name)[0]))
+    return sorted(names, key=lambda name: int(re.findall(r"\d+", name)[0]))
 
 
 def _expand(entry: str, student_taps: TapSpecs, teacher_taps: TapSpecs):

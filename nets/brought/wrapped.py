@@ -83,7 +83,9 @@ class WrappedNet(Net):
         super().__init__(num_classes, image_shape or shape, stride=1, **scale, **kwargs)
         self.model, self.model_shape = model, shape
         self.scaling = scaling_lib.check_scaling(scaling, shape[-1])
-        self.notes, self.tap_layers, self._specs = (), {}, {}
+        self.notes: tuple[str, ...] = ()
+        self.tap_layers: dict[str, str] = {}
+        self._specs: dict[str, TapSpec] = {}
         self._why_no_maps = ""
         self.tapped = self.untapped = self.head = None
         self.keeps_head = keeps_head
@@ -190,7 +192,7 @@ class WrappedNet(Net):
     @property
     def _takes_whole_numbers(self) -> bool:
         inputs = getattr(self.model, "inputs", None)
-        return bool(inputs) and "int" in inputs[0].dtype
+        return "int" in inputs[0].dtype if inputs else False
 
     @property
     def converts_pixels(self) -> bool:

@@ -107,7 +107,8 @@ class _Builder:
     """Makes the new layers, each once, and calls them as the old ones were."""
 
     def __init__(self, traced: Traced, factor: float):
-        self._traced, self._factor, self._made = traced, factor, {}
+        self._traced, self._factor = traced, factor
+        self._made: dict[int, keras.Operation] = {}  # id of the old one -> the new
 
     def model(self, model, name: str) -> keras.Model:
         """The new model."""
