@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo benchmark-smoke test test-slow lint format clean
+.PHONY: demo benchmark-smoke test test-slow lint typecheck format clean
 
 demo: .venv/installed
 	$(BIN)/python train_w_distill.py --flagfile=configs/demo/teacher.flags
@@ -24,9 +24,13 @@ test-slow: .venv/installed-dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m slow \
 	  --shard=$(SHARD)
 
-lint: .venv/installed-dev
+lint: typecheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The modules that define what docs/api.md names, and the examples that use it.
+typecheck: .venv/installed-dev
+	$(BIN)/mypy examples $$($(BIN)/python tests/public_modules.py)
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .

@@ -1,11 +1,16 @@
 """Distillation methods: what a student learns from a teacher."""
 
 import importlib
+from typing import TYPE_CHECKING
 
 from common import moved
 from distiller.framework.base import DataSpec, Distiller, Phase
 from distiller.framework.specs import Description, Spec, build, describe, resolve
 from distiller.registry import canonical, names, register
+
+if TYPE_CHECKING:
+    from keras_fit.checkpoint import MethodCheckpoint
+    from keras_fit.model import DistillationModel
 
 moved.keep_old_names()
 

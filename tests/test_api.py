@@ -6,12 +6,14 @@ import inspect
 import json
 import pathlib
 import re
+import tomllib
 
 import pytest
 
 import dataloader
 import distiller
 import nets
+import public_modules
 from common import moved
 from distiller import registry
 
@@ -69,6 +71,28 @@ def test_what_is_on_the_page_imports_and_is_explained(name):
 def test_a_deprecated_name_is_kept(old, new):
     known = {*moved.MOVED.items(), ("distiller.base", "distiller")}
     assert (old, new) in known or old == "benchmarks"
+
+
+@pytest.mark.parametrize("name", public_modules.names())
+def test_the_type_checker_reads_what_defines_a_name(name):
+    """It is told by reading alone, without an import, and so might be told wrong."""
+    source = public_modules.file_of(name)
+    if is_command(name):
+        assert source == pathlib.Path(importlib.util.find_spec(name).origin)
+    else:
+        assert source == pathlib.Path(inspect.getsourcefile(resolved(name)))
+
+
+def test_the_type_checker_passes_no_error_by():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
+    assert not {"ignore_errors", "exclude", "disable_error_code"} & {
+        key for part in (settings, *settings["overrides"]) for key in part
+    }
+    assert {name for part in settings["overrides"] for name in part["module"]} == {
+        "keras.*",
+        "scipy.*",
+        "tensorflow.*",
+    }
 
 
 def test_every_method_can_be_built_on():
