@@ -91,6 +91,7 @@ def test_the_type_checker_passes_no_error_by():
     assert {name for part in settings["overrides"] for name in part["module"]} == {
         "keras.*",
         "scipy.*",
+        "sklearn.*",
         "tensorflow.*",
     }
 
