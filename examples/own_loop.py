@@ -3,7 +3,7 @@
 python -m examples.own_loop
 """
 
-import op_utils.environment  # noqa: F401  # quietens TensorFlow
+import common.before_tensorflow  # noqa: F401  # quietens TensorFlow
 
 # isort: split
 
