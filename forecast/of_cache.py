@@ -45,7 +45,7 @@ def rehearsed(
     folder: a step costs the same, and the run's cache is not touched.
 
     Args:
-        plan: what each phase takes, a `cache_plan.CachePlan`.
+        plan: what each phase takes, a `teacher_cache.plan.CachePlan`.
         settings: the `options.Options`.
         data: a `dataloader.TrainingData`.
         teacher: the net, or None.

@@ -115,7 +115,7 @@ def measure(
         checkpoints: the same; None measures from the start.
         data: a `dataloader.TrainingData`.
         evaluator: the run's `evaluation.Evaluator`.
-        plan: the run's `cache_plan.CachePlan`.
+        plan: the run's `teacher_cache.plan.CachePlan`.
         settings: the run's `options.Options`.
 
     Raises:

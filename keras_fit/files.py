@@ -27,11 +27,11 @@ class DeployedFiles:
         self._saved().load_weights(filepath, *args, **kwargs)
 
     def save_all_weights(self, filepath):
-        """Writes what `fit` goes on from; see `fit_checkpoint.write`."""
+        """Writes what `fit` goes on from; see `checkpoint.write`."""
         fit_checkpoint.write(filepath, self)
 
     def load_all_weights(self, filepath):
-        """Reads what `save_all_weights` wrote; see `fit_checkpoint.read`."""
+        """Reads what `save_all_weights` wrote; see `checkpoint.read`."""
         fit_checkpoint.read(filepath, self)
 
     def export(self, filepath, format="tf_saved_model", **kwargs):

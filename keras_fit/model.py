@@ -206,7 +206,7 @@ class DistillationModel(
                 `validation_freq`.
 
         Returns:
-            A `fit_history.PhaseHistory`: the last phase's History, and phase name ->
+            A `history.PhaseHistory`: the last phase's History, and phase name ->
             `keras.callbacks.History`.
 
         Raises:

@@ -74,7 +74,7 @@ def of_classes(given, data, method, task_weight: float | None) -> np.ndarray | N
 
 
 def weighted(task_loss: Callable, class_weights) -> Callable:
-    """The loss of `fit_options.task_loss` with these weights of classes, or none."""
+    """The loss of `options.task_loss` with these weights of classes, or none."""
     if class_weights is None:
         return task_loss
     return functools.partial(task_loss, class_weights=class_weights)

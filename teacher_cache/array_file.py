@@ -1,4 +1,4 @@
-"""One array on the disk, written batch by batch; `kept_array` reads it.
+"""One array on the disk, written batch by batch; `stored_array` reads it.
 
 `NAME.npy` is what NumPy reads; `NAME.json` beside it, see `array_facts`, says what the
 array must be. bfloat16, which NumPy's format does not know, is kept as uint16.
