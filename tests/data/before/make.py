@@ -106,6 +106,7 @@ def facts(net):
     return {
         "name": net.name,
         "num_classes": net.num_classes,
+        "class_names": list(net.class_names or ()),
         "image_shape": list(net.image_shape),
         "mean": list(net.mean),
         "std": list(net.std),
@@ -180,9 +181,6 @@ def main():
             net = nets.load(file)
             told["nets"][name] = facts(net)
             arrays |= {f"{name}_{k}": v for k, v in outputs(net, images).items()}
-        told["nets"]["wrapped"]["class_names"] = list(
-            nets.load("wrapped.keras").class_names
-        )
         probabilities = trained.predict(images / np.float32(255), verbose=0)
         arrays["wrapped_probabilities"] = probabilities
 
