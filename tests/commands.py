@@ -10,10 +10,24 @@ import sys
 
 ROOT = pathlib.Path(__file__).parent.parent
 
-# Everything but the scripts: they define flags, which works once a process.
-_PRELOADED = ["keras", "dataloader", "distiller", "nets", "training.trainer"]
+# What the scripts import, but for what defines flags, which works once a process. A
+# name that cannot be imported is passed by, and costs each command what it takes.
+PRELOADED = [
+    "keras",
+    "dataloader",
+    "distiller",
+    "nets",
+    "nets.given",
+    "training.trainer",
+    "teacher_cache.of_run",
+    "forecast.dry_run",
+    "training.observers.tensorboard",
+    "comparison.catalogue",
+    "sklearn.datasets",
+    "tests.frozen",
+]
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(_PRELOADED)
+_processes.set_forkserver_preload(PRELOADED)
 
 
 @dataclasses.dataclass(frozen=True)

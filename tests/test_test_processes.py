@@ -1,6 +1,10 @@
-"""Which tests share a process, where there are several."""
+"""Which tests share a process, where there are several; what commands begin with."""
+
+import importlib.util
 
 import pytest
+
+import commands
 
 
 def test_a_files_tests_share_a_process(request):
@@ -13,3 +17,9 @@ def test_a_files_tests_share_a_process(request):
         pytest.skip("all tests run in one process")
     group = request.node.get_closest_marker("xdist_group").args[0]
     assert request.node.nodeid.endswith(f"@{group}")
+
+
+@pytest.mark.parametrize("name", commands.PRELOADED)
+def test_what_commands_begin_with_can_be_imported(name):
+    """The fork server says nothing, and each command takes seconds longer."""
+    assert importlib.util.find_spec(name)
