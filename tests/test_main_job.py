@@ -103,6 +103,7 @@ def test_choices_of_a_run(flags, teacher, tmp_path):
     assert (result["best_on_validation"] is not None) == ("--validation=0.2" in flags)
 
 
+@pytest.mark.slow  # tests/test_resume.py has it, of a run that is also killed
 def test_same_command_same_bits(teacher, tmp_path):
     logs = []
     for name in ("a", "b"):

@@ -17,6 +17,10 @@ from nets.published import weights as published_weights
 from tests.nets.published import published
 
 KEYS = json.loads((published.DATA / "state_dict_keys.json").read_text())
+# The deeper and wider nets of these families are slow.
+FIRST_OF_A_FAMILY = (
+    "resnet8 resnet20 resnet8x4 wrn_16_2 vgg8 ResNet50 MobileNetV2 ShuffleV1 ShuffleV2"
+).split()
 LOGITS = json.loads((published.DATA / "logits.json").read_text())
 
 
@@ -61,7 +65,15 @@ def test_there_are_checkpoints_of_both_kinds():
     assert {path.suffix for path in published.checkpoints()} == {".pth", ".mat"}
 
 
-@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=[] if name in FIRST_OF_A_FAMILY else [pytest.mark.slow]
+        )
+        for name in KEYS
+    ],
+)
 def test_keys_and_shapes_are_the_published_ones(name):
     net = nets.build(name, num_classes=100)
     variables = published_keys.of_state_dict(net)
