@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from common.errors import wrong
 from op_utils.norms import unit
 
 
@@ -21,9 +22,8 @@ def power(maps: tf.Tensor, p: float) -> tf.Tensor:
             which no real power exists. XLA drops the check: the result is NaN then.
     """
     if not p >= 1:
-        raise ValueError(
-            "Below 1 the power has an infinite slope at 0. Expected p >= 1. "
-            f"Received: p={p}."
+        raise wrong(
+            "Below 1 the power has an infinite slope at 0", expected="p >= 1", p=p
         )
     if p == int(p):
         # Products, since pow(negative, p) depends on the device's logarithm.

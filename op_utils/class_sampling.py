@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from common.errors import wrong
+
 # A class's permutations differ in one of so many factors and in the starting point.
 FACTORS = 256
 
@@ -29,10 +31,10 @@ class ClassSampler:
         labels = np.asarray(labels)
         sizes = np.bincount(labels, minlength=num_classes)
         if np.count_nonzero(sizes) < 2:
-            raise ValueError(
-                "Negatives are samples of other classes. Expected training data with "
-                f"at least two classes. Received: {len(labels)} examples of "
-                f"{np.count_nonzero(sizes)} class."
+            raise wrong(
+                "Negatives are samples of other classes",
+                expected="training data with at least two classes",
+                received=f"{len(labels)} examples of {np.count_nonzero(sizes)} class",
             )
         self.size = len(labels)
         self.fewest_others = int(self.size - sizes.max())

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from common.errors import wrong
+
 BALANCED = "balanced"
 
 
@@ -57,10 +59,11 @@ def of(given, labels, num_classes: int) -> np.ndarray | None:
     except (TypeError, ValueError):
         is_known = False
     if not is_known:
-        raise ValueError(
-            "class_weight is not clear. Expected 'balanced', or {class: weight} with "
-            f"classes from 0 to {num_classes - 1} and finite weights, 0 or more. "
-            f"Received: class_weight={given!r}."
+        raise wrong(
+            "class_weight is not clear",
+            expected="'balanced', or {class: weight} with classes from 0 to "
+            f"{num_classes - 1} and finite weights, 0 or more",
+            received=f"class_weight={given!r}",
         )
     for label, weight in pairs:
         weights[label] = weight
@@ -77,8 +80,8 @@ def check_has_label_loss(phases: Sequence, task_weight: float, name: str) -> Non
     """
     weights = [phase.task_weight for phase in phases]
     if not any(task_weight if weight is None else weight for weight in weights):
-        raise ValueError(
-            "Classes weigh the label loss alone, and there is none in any phase. "
-            "Expected a task_weight above 0, or no class_weight. Received: "
-            f"{name} with task_weight={task_weight:g}."
+        raise wrong(
+            "Classes weigh the label loss alone, and there is none in any phase",
+            expected="a task_weight above 0, or no class_weight",
+            received=f"{name} with task_weight={task_weight:g}",
         )

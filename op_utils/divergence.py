@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from common.errors import wrong
 from op_utils import image_weights
 
 
@@ -50,9 +51,10 @@ def softened_kl(
         ValueError: the shapes differ.
     """
     if student.shape != teacher.shape:
-        raise ValueError(
-            "Predictions are compared class by class. Expected logits of equal shape. "
-            f"Received: student {student.shape}, teacher {teacher.shape}."
+        raise wrong(
+            "Predictions are compared class by class",
+            expected="logits of equal shape",
+            received=f"student {student.shape}, teacher {teacher.shape}",
         )
     target = tf.nn.log_softmax(tf.stop_gradient(teacher) / temperature)
     estimate = tf.nn.log_softmax(student / temperature)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from common.errors import wrong
+
 KEY = "sample_weight"  # of a batch, as Keras calls it
 
 
@@ -34,10 +36,11 @@ def check_can_weigh(method, batch: Mapping) -> None:
         batch: names are enough.
     """
     if KEY in batch and not method.weighs_images:
-        raise ValueError(
-            "The method's terms have no weight for each image. Expected no "
-            "sample_weight, or a method that takes each image by itself, such as "
-            f"Soft_logits or none. Received: {KEY} for {_refusing(method)}."
+        raise wrong(
+            "The method's terms have no weight for each image",
+            expected="no sample_weight, or a method that takes each image by itself, "
+            "such as Soft_logits or none",
+            received=f"{KEY} for {_refusing(method)}",
         )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from common.errors import wrong
+
 IMAGES = "input"
 
 
@@ -61,9 +63,10 @@ def with_gradients(
     found = tape.gradient(logits, points, output_gradients=weights)
     missing = [name for name, g in zip(sources, found, strict=True) if g is None]
     if missing:
-        raise ValueError(
-            "A net's logits do not depend on its tap. Expected taps that the net "
-            f"itself goes on with. Received: {', '.join(missing)}."
+        raise wrong(
+            "A net's logits do not depend on its tap",
+            expected="taps that the net itself goes on with",
+            received=", ".join(missing),
         )
     gradients = {
         f"{name}_gradient": tf.cast(gradient, tf.float32)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
+from common.errors import wrong
 from op_utils import image_weights
 
 
@@ -62,8 +63,8 @@ def main_label(batch: Mapping) -> tf.Tensor:
 def check_can_read(method, batch: Mapping) -> None:
     """Raises ValueError if the method needs one label an image, but there are two."""
     if method.needs_labels and "other_label" in batch:
-        raise ValueError(
-            "The method reads the label of each image, and mixed images have two. "
-            "Expected batches without Mixup and CutMix. Received: a batch with "
-            f"{', '.join(batch)} for {method.name}."
+        raise wrong(
+            "The method reads the label of each image, and mixed images have two",
+            expected="batches without Mixup and CutMix",
+            received=f"a batch with {', '.join(batch)} for {method.name}",
         )

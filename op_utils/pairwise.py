@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from common.errors import wrong
+
 
 def check_batches(student: tf.Tensor, teacher: tf.Tensor, least: int = 1):
     """Raises ValueError unless both hold the same images, `least` or more of them.
@@ -13,10 +15,10 @@ def check_batches(student: tf.Tensor, teacher: tf.Tensor, least: int = 1):
     """
     sizes = student.shape[0], teacher.shape[0]
     if sizes[0] != sizes[1] or sizes[0] < least:
-        raise ValueError(
-            "Images of a batch are compared with each other. Expected batches of equal "
-            f"size, at least {least}. Received: student {student.shape}, teacher "
-            f"{teacher.shape}."
+        raise wrong(
+            "Images of a batch are compared with each other",
+            expected=f"batches of equal size, at least {least}",
+            received=f"student {student.shape}, teacher {teacher.shape}",
         )
 
 

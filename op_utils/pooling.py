@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from common.errors import wrong
+
 
 def _bins(before: int, after: int) -> np.ndarray:
     """[after, before]: row i holds the weights of output cell i."""
@@ -39,10 +41,11 @@ def adaptive_average_pool(
     _, rows, columns, _ = maps.shape
     fits = height <= rows and width <= columns
     if min(height, width) < 1 or not (fits or enlarge):
-        raise ValueError(
-            "Pooling makes maps smaller. Expected a height from 1 to "
-            f"{rows} and a width from 1 to {columns}. "
-            f"Received: height={height}, width={width}."
+        raise wrong(
+            "Pooling makes maps smaller",
+            expected=f"a height from 1 to {rows} and a width from 1 to {columns}",
+            height=height,
+            width=width,
         )
     if (rows, columns) == (height, width):
         return maps
@@ -72,9 +75,10 @@ def average_channels(maps: tf.Tensor, channels: int) -> tf.Tensor:
     """
     _, rows, columns, before = maps.shape
     if not 1 <= channels <= before:
-        raise ValueError(
-            "Averaging makes channels fewer. Expected a number from 1 to "
-            f"{before}. Received: channels={channels}."
+        raise wrong(
+            "Averaging makes channels fewer",
+            expected=f"a number from 1 to {before}",
+            channels=channels,
         )
     if before == channels:
         return maps

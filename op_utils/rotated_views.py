@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from common.errors import wrong
 from op_utils.embeddings import vectors
 
 VIEWS = "views_embedding"  # the tap with the vectors of all views
@@ -20,9 +21,10 @@ def rotated_views(images: tf.Tensor) -> tf.Tensor:
         ValueError: the images are not square.
     """
     if images.shape[1] != images.shape[2]:
-        raise ValueError(
-            "Rotated by 90 degrees, an image changes its height and width. Expected "
-            f"square images. Received: images {images.shape}."
+        raise wrong(
+            "Rotated by 90 degrees, an image changes its height and width",
+            expected="square images",
+            received=f"images {images.shape}",
         )
     turned = tf.transpose(images, [0, 2, 1, 3])
     views = (

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from common.errors import wrong
 from op_utils.channel_products import as_rows
 from op_utils.norms import norm
 
@@ -49,10 +50,10 @@ def singular_vectors(maps: tf.Tensor, number: int) -> SingularVectors:
     _, height, width, channels = maps.shape
     positions = height * width
     if not 1 <= number <= min(positions, channels):
-        raise ValueError(
-            "A map has min(H W, C) singular vectors. Expected a number from 1 to "
-            f"{min(positions, channels)}. Received: number={number} for (H, W, C) = "
-            f"{(height, width, channels)}."
+        raise wrong(
+            "A map has min(H W, C) singular vectors",
+            expected=f"a number from 1 to {min(positions, channels)}",
+            received=f"number={number} for (H, W, C) = {(height, width, channels)}",
         )
     x = as_rows(maps)
     tall = positions >= channels
@@ -110,9 +111,10 @@ def aligned_vectors(
         ValueError: the channels differ, or the teacher has fewer vectors.
     """
     if student.shape[-1] != teacher.shape[-1]:
-        raise ValueError(
-            "The vectors' cosines are taken over the channels. Expected maps with "
-            f"equally many. Received: student {student.shape}, teacher {teacher.shape}."
+        raise wrong(
+            "The vectors' cosines are taken over the channels",
+            expected="maps with equally many",
+            received=f"student {student.shape}, teacher {teacher.shape}",
         )
     teacher = tf.stop_gradient(teacher)
     candidates = min(candidates, student.shape[1] * student.shape[2], student.shape[3])

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from common.errors import wrong
 from op_utils import image_weights
 
 
@@ -22,9 +23,10 @@ def squared_gap(
         ValueError: the shapes differ.
     """
     if student.shape != teacher.shape:
-        raise ValueError(
-            "The gap is taken entry by entry. Expected tensors of equal shape. "
-            f"Received: student {student.shape}, teacher {teacher.shape}."
+        raise wrong(
+            "The gap is taken entry by entry",
+            expected="tensors of equal shape",
+            received=f"student {student.shape}, teacher {teacher.shape}",
         )
     square = tf.square(student - tf.stop_gradient(teacher))
     return image_weights.mean(square, weight)

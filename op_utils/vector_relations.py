@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from common.errors import wrong
 from op_utils.singular_vectors import aligned_vectors
 
 
@@ -29,10 +30,10 @@ def relation_gaps(
         ValueError: there are fewer than two levels, or not equally many on both sides.
     """
     if len(students) != len(teachers) or len(students) < 2:
-        raise ValueError(
-            "Relations are between adjacent levels. Expected two levels or more, of "
-            f"both nets alike. Received: {len(students)} of the student, "
-            f"{len(teachers)} of the teacher."
+        raise wrong(
+            "Relations are between adjacent levels",
+            expected="two levels or more, of both nets alike",
+            received=f"{len(students)} of the student, {len(teachers)} of the teacher",
         )
 
     def relations(vectors):
