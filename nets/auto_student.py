@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from common.errors import wrong
 from nets import registration, registry
 from nets import sizes as net_sizes
 from nets.sizes import Data
@@ -43,10 +44,11 @@ def limit(name: str) -> float:
     text = name[len(PREFIX) :].lower()
     match = re.fullmatch(r"(\d+|\d*\.\d+)([kmg]i?b|b)", text)
     if not match or not float(match[1]):
-        raise ValueError(
-            "The size of the student is not clear. Expected auto-SIZE with a number "
-            "and kB, MB, KiB or MiB, such as auto-500kB or auto-1.5MB. "
-            f"Received: {name}."
+        raise wrong(
+            "The size of the student is not clear",
+            expected="auto-SIZE with a number and kB, MB, KiB or MiB, such as "
+            "auto-500kB or auto-1.5MB",
+            received=name,
         )
     return float(match[1]) * _UNITS[match[2]]
 
@@ -76,10 +78,11 @@ def choose(name: str, data: Data) -> Choice:
     small = [sizes for sizes in found if sizes.file <= most]
     if not small:
         least = f"{_megabytes(found[0].file)} ({found[0].name})" if found else "no net"
-        raise ValueError(
-            "There is no net of that size for these images. Expected at least "
-            f"{least} at {data.shape}, another --image_size, a net of --list_nets, or "
-            f"a file of nets.narrow. Received: --student={name}."
+        raise wrong(
+            "There is no net of that size for these images",
+            expected=f"at least {least} at {data.shape}, another --image_size, a net "
+            "of --list_nets, or a file of nets.narrow",
+            received=f"--student={name}",
         )
     best = max(small, key=lambda sizes: (sizes.multiply_accumulates, -sizes.file))
     return Choice(

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from common.errors import wrong
 from nets import class_names
 from nets.layers import LayerMaker
 from nets.taps import Output, TapSpec
@@ -17,9 +18,10 @@ def checked_count(name: str, value, minimum: int = 1) -> int:
     """Returns `value` as an int; ValueError unless it is one and >= `minimum`."""
     is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not is_integer or value < minimum:
-        raise ValueError(
-            f"{name} is not usable. Expected an integer of at least {minimum}. "
-            f"Received: {name}={value!r}."
+        raise wrong(
+            f"{name} is not usable",
+            expected=f"an integer of at least {minimum}",
+            received=f"{name}={value!r}",
         )
     return int(value)
 
@@ -27,10 +29,11 @@ def checked_count(name: str, value, minimum: int = 1) -> int:
 def checked_stages(blocks, widths) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Returns the stages' numbers of blocks and widths; ValueError if they misfit."""
     if not blocks or len(blocks) != len(widths):
-        raise ValueError(
-            "Stages are given by their numbers of blocks and their widths. "
-            "Expected as many of the one as of the other, at least one. "
-            f"Received: blocks={tuple(blocks)}, widths={tuple(widths)}."
+        raise wrong(
+            "Stages are given by their numbers of blocks and their widths",
+            expected="as many of the one as of the other, at least one",
+            blocks=tuple(blocks),
+            widths=tuple(widths),
         )
     return (
         tuple(checked_count("blocks", count) for count in blocks),
@@ -41,16 +44,17 @@ def checked_stages(blocks, widths) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def _check_image_shape(input_shape, stride: int) -> tuple[int, int, int]:
     shape = tuple(input_shape)
     if len(shape) != 3:
-        raise ValueError(
-            "The input shape is not that of an image. Expected (height, width, "
-            f"channels). Received: input_shape={shape}."
+        raise wrong(
+            "The input shape is not that of an image",
+            expected="(height, width, channels)",
+            input_shape=shape,
         )
     shape = tuple(map(checked_count, ("height", "width", "channels"), shape))
     if shape[0] % stride or shape[1] % stride:
-        raise ValueError(
-            f"The net halves its maps until they are {stride} times smaller. Expected "
-            f"a height and width that {stride} divides. "
-            f"Received: input_shape={shape}."
+        raise wrong(
+            f"The net halves its maps until they are {stride} times smaller",
+            expected=f"a height and width that {stride} divides",
+            input_shape=shape,
         )
     return shape
 
@@ -58,9 +62,10 @@ def _check_image_shape(input_shape, stride: int) -> tuple[int, int, int]:
 def _check_per_channel(name, values, default: float, channels: int):
     values = (default,) * channels if values is None else tuple(map(float, values))
     if len(values) != channels or not all(map(math.isfinite, values)):
-        raise ValueError(
-            f"{name} does not fit the images. Expected {channels} finite numbers, one "
-            f"for each channel. Received: {name}={values}."
+        raise wrong(
+            f"{name} does not fit the images",
+            expected=f"{channels} finite numbers, one for each channel",
+            received=f"{name}={values}",
         )
     return values
 
@@ -69,10 +74,10 @@ def check_float(images) -> None:
     """Raises ValueError unless the images are of a floating type."""
     dtype = keras.backend.standardize_dtype(images.dtype)
     if not keras.backend.is_float_dtype(dtype):
-        raise ValueError(
-            "Pixels must be normalised first. Expected float images: "
-            "net(net.normalise(images)). "
-            f"Received: images.dtype={dtype}."
+        raise wrong(
+            "Pixels must be normalised first",
+            expected="float images: net(net.normalise(images))",
+            received=f"images.dtype={dtype}",
         )
 
 
@@ -113,9 +118,8 @@ class Net(keras.Model):
         self.mean = _check_per_channel("mean", mean, 0.0, channels)
         self.std = _check_per_channel("std", std, 1.0, channels)
         if min(self.std) <= 0:
-            raise ValueError(
-                "Pixels are divided by std. Expected positive numbers. "
-                f"Received: std={self.std}."
+            raise wrong(
+                "Pixels are divided by std", expected="positive numbers", std=self.std
             )
         self.input_spec = keras.layers.InputSpec(shape=(None, *self.image_shape))
         self.class_names = None
@@ -183,9 +187,10 @@ class Net(keras.Model):
         """
         images = tf.convert_to_tensor(images)
         if images.dtype != tf.uint8:
-            raise ValueError(
-                "Only stored pixels are normalised. Expected uint8 images. "
-                f"Received: images.dtype={images.dtype.name}."
+            raise wrong(
+                "Only stored pixels are normalised",
+                expected="uint8 images",
+                received=f"images.dtype={images.dtype.name}",
             )
         # Rounded as training.step.normalise does: both must give the same bits.
         offset = np.asarray(self.mean, np.float32) * np.float32(255.0)

@@ -3,6 +3,8 @@
 import unicodedata
 from collections.abc import Sequence
 
+from common.errors import wrong
+
 _WHOLE = 20  # classes up to which errors show all names
 _SHOWN = 5  # of more classes: places that differ
 
@@ -18,9 +20,10 @@ def checked(names: Sequence[str] | None, num_classes: int) -> tuple[str, ...] | 
     found = () if isinstance(names, str) else tuple(names)
     are_names = all(isinstance(name, str) and name for name in found)
     if len(found) != num_classes or not are_names:
-        raise ValueError(
-            f"These are no names of the classes. Expected {num_classes} texts in the "
-            f"order of the logits, or None. Received: class_names={names!r}."
+        raise wrong(
+            "These are no names of the classes",
+            expected=f"{num_classes} texts in the order of the logits, or None",
+            received=f"class_names={names!r}",
         )
     return tuple(map(str, found))
 

@@ -5,6 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
+from common.errors import wrong
 from nets.base import Net
 from nets.brought import model_state
 
@@ -55,9 +56,10 @@ def multiply_accumulates(model: keras.Model, image_shape=None) -> int:
     if image_shape is None:
         image_shape = _image_shape(model)
     if not image_shape or None in image_shape:
-        raise ValueError(
-            f"The cost of {model.name!r} depends on the size of the image. Expected "
-            f"the argument image_shape=(H, W, C). Received: image_shape={image_shape}."
+        raise wrong(
+            f"The cost of {model.name!r} depends on the size of the image",
+            expected="the argument image_shape=(H, W, C)",
+            image_shape=image_shape,
         )
     forward = tf.function(lambda images: model(images, training=False), autograph=False)
     images = tf.TensorSpec([1, *image_shape], tf.float32)

@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from common.errors import wrong
 from nets import registry, saving
 from nets.base import Net
 from nets.brought import applications, model_files, preprocessing, wrap_check
@@ -164,10 +165,11 @@ def _parsed_taps(given: Given) -> dict[str, str] | None:
     pairs = [pair.partition("=") for pair in given.taps.split(",")]
     taps = {name.strip(): layer.strip() for name, _, layer in pairs}
     if len(taps) < len(pairs) or not all(taps) or not all(taps.values()):
-        raise ValueError(
-            "The taps are not clear. Expected different names with a layer each, such "
-            f"as stage1=block2_out,stage2=block4_out. "
-            f"Received: {given.flag('taps')}={given.taps}."
+        raise wrong(
+            "The taps are not clear",
+            expected="different names with a layer each, such as "
+            "stage1=block2_out,stage2=block4_out",
+            received=f"{given.flag('taps')}={given.taps}",
         )
     return taps
 

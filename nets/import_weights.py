@@ -14,6 +14,7 @@ import numpy as np
 import scipy.io
 from absl import flags
 
+from common.errors import wrong
 from nets import costs, registry, saving
 from nets.base import Net
 from nets.published import torch_file
@@ -44,14 +45,16 @@ flags.DEFINE_list("std", None, "To record: of pixels in [0, 1], for each channel
 def _checked_out() -> pathlib.Path:
     out = pathlib.Path(os.path.expanduser(flags.FLAGS.out))
     if out.suffix != ".keras":
-        raise ValueError(
-            "it is not clear which file to write. Expected --out=FILE.keras. "
-            f"Received: --out={flags.FLAGS.out}."
+        raise wrong(
+            "it is not clear which file to write",
+            expected="--out=FILE.keras",
+            received=f"--out={flags.FLAGS.out}",
         )
     if out.exists() and not flags.FLAGS.overwrite:
-        raise ValueError(
-            "the file exists already. Expected a new one, or --overwrite. "
-            f"Received: --out={out}."
+        raise wrong(
+            "the file exists already",
+            expected="a new one, or --overwrite",
+            received=f"--out={out}",
         )
     return out
 
@@ -63,9 +66,10 @@ def _numbers(name: str) -> tuple[float, ...] | None:
     try:
         return tuple(map(float, words))
     except ValueError:
-        raise ValueError(
-            f"--{name} is not made of numbers. Expected one for each channel, "
-            f"separated by commas. Received: --{name}={','.join(words)}."
+        raise wrong(
+            f"--{name} is not made of numbers",
+            expected="one for each channel, separated by commas",
+            received=f"--{name}={','.join(words)}",
         ) from None
 
 
@@ -73,9 +77,10 @@ def _normalisation(options: dict) -> tuple[dict, str]:
     """`mean` and `std` for the net, and in words where they are from."""
     mean, std, dataset = _numbers("mean"), _numbers("std"), flags.FLAGS.dataset
     if (mean is None) != (std is None) or (mean and dataset):
-        raise ValueError(
-            "the normalisation is not clear. Expected --mean and --std, or --dataset, "
-            f"or neither. Received: --mean={mean}, --std={std}, --dataset={dataset}."
+        raise wrong(
+            "the normalisation is not clear",
+            expected="--mean and --std, or --dataset, or neither",
+            received=f"--mean={mean}, --std={std}, --dataset={dataset}",
         )
     if mean:
         return {"mean": mean, "std": std}, "as given"
@@ -109,9 +114,12 @@ def _net_name(path: pathlib.Path, options: dict) -> tuple[str, str]:
             return registry.canonical_name(candidate), f"by {place}"
         except ValueError:
             continue
-    raise ValueError(
-        "the file does not say which net it holds. Expected --net=NAME. Received: "
-        f"{', '.join(f'{word!r} as {place}' for place, word in candidates.items())}."
+    raise wrong(
+        "the file does not say which net it holds",
+        expected="--net=NAME",
+        received=", ".join(
+            f"{word!r} as {place}" for place, word in candidates.items()
+        ),
     )
 
 
@@ -130,9 +138,10 @@ def _import_mat(path: pathlib.Path) -> tuple[Net, str, str]:
     except OSError:
         raise
     except Exception as error:  # It has many, e.g. of zlib, for damaged files.
-        raise ValueError(
-            "the file is damaged or not of MATLAB 5. Expected one that "
-            f"scipy.io.savemat wrote. Received: {path} ({error})."
+        raise wrong(
+            "the file is damaged or not of MATLAB 5",
+            expected="one that scipy.io.savemat wrote",
+            received=f"{path} ({error})",
         ) from error
     arrays = {
         name: array
@@ -143,9 +152,10 @@ def _import_mat(path: pathlib.Path) -> tuple[Net, str, str]:
     net = published_weights.net_of_mat(arrays, **normalisation)
     wanted = flags.FLAGS.net and registry.canonical_name(flags.FLAGS.net)
     if wanted and wanted != net.name:
-        raise ValueError(
-            f"the file holds another net. Expected {net.name}. "
-            f"Received: --net={flags.FLAGS.net}."
+        raise wrong(
+            "the file holds another net",
+            expected=net.name,
+            received=f"--net={flags.FLAGS.net}",
         )
     return net, "by its variables, with raw shortcuts and 'same' padding", source
 
@@ -153,9 +163,10 @@ def _import_mat(path: pathlib.Path) -> tuple[Net, str, str]:
 def main(arguments: list[str]) -> None:
     """Imports one file."""
     if len(arguments) != 1:
-        raise ValueError(
-            "one file is imported at a time. Expected SRC --out=FILE.keras. "
-            f"Received: {arguments}."
+        raise wrong(
+            "one file is imported at a time",
+            expected="SRC --out=FILE.keras",
+            received=arguments,
         )
     path, out = pathlib.Path(arguments[0]).expanduser(), _checked_out()
     import_file = _import_mat if path.suffix.lower() == ".mat" else _import_torch

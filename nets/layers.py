@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from common.errors import wrong
 from nets.batch_norm import BatchNormalization
 from nets.grouped import GroupedConv2D
 
@@ -41,19 +42,20 @@ class LayerMaker:
         initial: str = "fan_out",
     ):
         if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
-            raise ValueError(
-                "The seed of the initial weights is not usable. Expected a "
-                f"non-negative integer or None. Received: seed={seed!r}."
+            raise wrong(
+                "The seed of the initial weights is not usable",
+                expected="a non-negative integer or None",
+                received=f"{seed=}",
             )
         if padding not in PADDINGS:
-            raise ValueError(
-                f"The padding is unknown. Expected one of {PADDINGS}. "
-                f"Received: padding={padding!r}."
+            raise wrong(
+                "The padding is unknown", expected=f"one of {PADDINGS}", padding=padding
             )
         if initial not in INITIALS:
-            raise ValueError(
-                "The distribution of the initial weights is unknown. Expected one of "
-                f"{INITIALS}. Received: initial={initial!r}."
+            raise wrong(
+                "The distribution of the initial weights is unknown",
+                expected=f"one of {INITIALS}",
+                initial=initial,
             )
         self.dtype = dtype
         self.padding = padding

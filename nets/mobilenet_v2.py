@@ -6,6 +6,7 @@ import numbers
 import keras
 from keras import ops
 
+from common.errors import wrong
 from nets.conv_bn import ConvBN
 from nets.layers import LayerMaker, build_chain
 from nets.staged import StagedNet, make_stages
@@ -144,7 +145,8 @@ class MobileNetV2(StagedNet):
 def _check_width(width) -> None:
     is_number = isinstance(width, numbers.Real) and not isinstance(width, bool)
     if not is_number or not 1 / 16 <= width < math.inf:
-        raise ValueError(
-            "The width is not usable. Expected a finite factor of the channels, at "
-            f"least 1/16. Received: width={width!r}."
+        raise wrong(
+            "The width is not usable",
+            expected="a finite factor of the channels, at least 1/16",
+            received=f"{width=}",
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import keras
 
 from common import origin
+from common.errors import wrong
 from nets.base import Net
 from nets.brought import preprocessing, wrap_check
 from nets.brought.scaling import SCALINGS
@@ -30,11 +31,12 @@ def check_name(name) -> None:
     """Raises ValueError unless a command line can take it as a net's name."""
     is_free = isinstance(name, str) and not name.lower().startswith(AUTOMATIC)
     if not (is_free and _NAME.fullmatch(name)):
-        raise ValueError(
-            "This cannot be the name of a net. Expected a letter, then letters, "
-            'digits, "_", "-" and points before digits, as in @nets.register("MyNet"); '
-            f'"{AUTOMATIC}" begins a size, as in --student={AUTOMATIC}1MB. '
-            f"Received: name={name!r}."
+        raise wrong(
+            "This cannot be the name of a net",
+            expected='a letter, then letters, digits, "_", "-" and points before '
+            f'digits, as in @nets.register("MyNet"); "{AUTOMATIC}" begins a size, as '
+            f"in --student={AUTOMATIC}1MB",
+            received=f"{name=}",
         )
 
 
@@ -62,10 +64,11 @@ class Registered:
         is_class = inspect.isclass(self.maker)
         is_net = is_class and issubclass(self.maker, Net)
         if not (is_net or isinstance(self.maker, types.FunctionType)):
-            raise ValueError(
-                "Only what makes nets can be registered as one. Expected a subclass of "
-                "nets.Net, or a function that returns one or a Keras model. "
-                f"Received: {self.name} = {self.maker!r}."
+            raise wrong(
+                "Only what makes nets can be registered as one",
+                expected="a subclass of nets.Net, or a function that returns one or a "
+                "Keras model",
+                received=f"{self.name} = {self.maker!r}",
             )
         if is_net:
             self._check_no_scaling()
@@ -73,11 +76,12 @@ class Registered:
             options = dict.fromkeys(self._options)
             inspect.signature(self.maker).bind(10, _USUAL_SHAPE, **options)
         except TypeError as error:
-            raise ValueError(
-                "This does not take what nets.build gives. Expected (num_classes, "
-                f"input_shape), and those of *, {', '.join(_OPTIONS)} that it uses; "
-                f"all others with defaults. Received: {self.name} = "
-                f"{self.maker.__name__}{inspect.signature(self.maker)} ({error})."
+            raise wrong(
+                "This does not take what nets.build gives",
+                expected="(num_classes, input_shape), and those of *, "
+                f"{', '.join(_OPTIONS)} that it uses; all others with defaults",
+                received=f"{self.name} = "
+                f"{self.maker.__name__}{inspect.signature(self.maker)} ({error})",
             ) from error
 
     def tell_keras(self) -> None:
@@ -126,10 +130,11 @@ class Registered:
                 keras.utils.set_random_seed(options["seed"])
             made = self.maker(num_classes, shape, **given)
         except _MISTAKES as error:
-            raise ValueError(
-                f"The net {self.name} cannot be built. Expected "
-                f"{'.'.join(self.origin)} to run. Received: {type(error).__name__}: "
-                f"{error} ({_line_in(origin.file_of(self.maker), error)})."
+            raise wrong(
+                f"The net {self.name} cannot be built",
+                expected=f"{'.'.join(self.origin)} to run",
+                received=f"{type(error).__name__}: {error} "
+                f"({_line_in(origin.file_of(self.maker), error)})",
             ) from error
         finally:
             keras.config.set_dtype_policy(policy)
@@ -146,22 +151,26 @@ class Registered:
 
     def _check_no_scaling(self) -> None:
         if self.scaling:
-            raise ValueError(
-                "A nets.Net says itself how it wants pixels. Expected no scaling, or a "
-                f"Keras model. Received: scaling={self.scaling!r} of {self.name}."
+            raise wrong(
+                "A nets.Net says itself how it wants pixels",
+                expected="no scaling, or a Keras model",
+                received=f"scaling={self.scaling!r} of {self.name}",
             )
 
     def _check_is_new(self, made) -> None:
         if not isinstance(made, keras.Model):
-            raise ValueError(
-                f"The net {self.name} is none. Expected {'.'.join(self.origin)} to "
-                f"return a nets.Net or a Keras model. Received: {made!r}."
+            raise wrong(
+                f"The net {self.name} is none",
+                expected=f"{'.'.join(self.origin)} to return a nets.Net or a Keras "
+                "model",
+                received=f"{made!r}",
             )
         if made in self._made:
-            raise ValueError(
+            raise wrong(
                 f"The net {self.name} is the same one again, so that a teacher and a "
-                f"student would share its weights. Expected {'.'.join(self.origin)} to "
-                f"make a new model at each call. Received: {made.name!r} twice."
+                "student would share its weights",
+                expected=f"{'.'.join(self.origin)} to make a new model at each call",
+                received=f"{made.name!r} twice",
             )
         self._made.add(made)
 
@@ -169,10 +178,12 @@ class Registered:
         scale = {name: options[name] for name in ("mean", "std")}
         scaling = self.scaling or preprocessing.scaling_of(model)
         if not scaling and preprocessing.rescales(model):
-            raise ValueError(
+            raise wrong(
                 f"The net {self.name} rescales its pixels so that it is not clear what "
-                f"it expects. Expected @nets.register({self.name!r}, scaling=...) with "
-                f"one of {', '.join(SCALINGS)}. Received: scaling=None."
+                "it expects",
+                expected=f"@nets.register({self.name!r}, scaling=...) with one of "
+                f"{', '.join(SCALINGS)}",
+                received="scaling=None",
             )
         net = WrappedNet(
             model,
@@ -186,11 +197,12 @@ class Registered:
     def _check(self, net: Net, num_classes: int, shape) -> None:
         found = net.num_classes, tuple(net.image_shape), net.built
         if found != (num_classes, tuple(shape), True):
-            raise ValueError(
-                f"The net {self.name} is not what was asked for. Expected one that is "
-                f"built, for images of {tuple(shape)} and {num_classes} classes. "
-                f"Received: one for {found[1]} and {found[0]} classes"
-                f"{'' if found[2] else ', not built (self.build in its constructor)'}."
+            state = "" if net.built else ", not built (self.build in its constructor)"
+            raise wrong(
+                f"The net {self.name} is not what was asked for",
+                expected=f"one that is built, for images of {tuple(shape)} and "
+                f"{num_classes} classes",
+                received=f"one for {found[1]} and {found[0]} classes{state}",
             )
         _check_can_be_read_again(net, self.name)
 
@@ -203,11 +215,11 @@ def _check_can_be_read_again(net: Net, name: str) -> None:
     try:
         inspect.signature(type(net)).bind(**config)
     except TypeError as error:
-        raise ValueError(
-            f"The net {name} could not be read from its file again. Expected a "
-            "constructor that takes what get_config() gives, with **kwargs for what is "
-            f"Keras'. Received: {type(net).__name__}"
-            f"{inspect.signature(type(net))} ({error})."
+        raise wrong(
+            f"The net {name} could not be read from its file again",
+            expected="a constructor that takes what get_config() gives, with **kwargs "
+            "for what is Keras'",
+            received=f"{type(net).__name__}{inspect.signature(type(net))} ({error})",
         ) from error
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from common.errors import wrong
 from nets import registration
 from nets.base import Net
 from nets.mobilenet_v1 import MobileNetV1
@@ -107,10 +108,10 @@ def register(
         owner = _known(name)
         earlier = _REGISTERED.get(name)
         if owner and not (earlier and found.replaces(earlier)):
-            raise ValueError(
-                "This is the name of another net. Expected a name that none has, or "
-                f"the same function or class again. Received: name={name!r} for "
-                f"{'.'.join(found.origin)}, which is {owner}."
+            raise wrong(
+                "This is the name of another net",
+                expected="a name that none has, or the same function or class again",
+                received=f"{name=} for {'.'.join(found.origin)}, which is {owner}",
             )
         found.tell_keras()
         _REGISTERED[name] = found

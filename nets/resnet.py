@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from common.errors import wrong
 from nets import base
 from nets.layers import LayerMaker
 from nets.staged import StagedNet, even_plans, make_stages
@@ -173,9 +174,10 @@ class ResNet(StagedNet):
     ):
         blocks, widths = base.checked_stages(blocks, widths)
         if bottleneck and any(width % EXPANSION for width in widths):
-            raise ValueError(
-                "A bottleneck is a quarter as wide as its output. Expected widths that "
-                f"{EXPANSION} divides. Received: widths={widths}."
+            raise wrong(
+                "A bottleneck is a quarter as wide as its output",
+                expected=f"widths that {EXPANSION} divides",
+                widths=widths,
             )
         stride = 2 ** (len(blocks) - 1) * (4 if large_stem else 1)
         super().__init__(

@@ -6,6 +6,7 @@ import pathlib
 import keras
 
 from common import files
+from common.errors import wrong
 from nets.base import Net
 from nets.brought import h5_files, keras_errors, model_files, own_classes
 
@@ -44,10 +45,11 @@ def load(path: str | os.PathLike, dtype=None) -> Net:
     """
     net = load_model(path)
     if not isinstance(net, Net):
-        raise ValueError(
-            "The file holds a Keras model without taps. Expected one of the nets of "
-            "nets.build, or nets.wrap(nets.saving.load_model(FILE)). "
-            f"Received: path={str(path)!r} with a {type(net).__name__}."
+        raise wrong(
+            "The file holds a Keras model without taps",
+            expected="one of the nets of nets.build, or "
+            "nets.wrap(nets.saving.load_model(FILE))",
+            received=f"path={str(path)!r} with a {type(net).__name__}",
         )
     return net if dtype is None else rebuilt(net, dtype)
 
@@ -100,8 +102,9 @@ def rebuilt(net: Net, dtype) -> Net:
 def _checked_suffix(path) -> pathlib.Path:
     path = pathlib.Path(path)
     if path.suffix != SUFFIX:
-        raise ValueError(
-            f"A net's file is a Keras archive. Expected a name ending in {SUFFIX}. "
-            f"Received: path={str(path)!r}."
+        raise wrong(
+            "A net's file is a Keras archive",
+            expected=f"a name ending in {SUFFIX}",
+            path=path,
         )
     return path

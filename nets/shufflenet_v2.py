@@ -5,6 +5,7 @@ import functools
 import keras
 from keras import ops
 
+from common.errors import wrong
 from nets import base
 from nets.conv_bn import ConvBN
 from nets.grouped import channel_shuffle
@@ -230,12 +231,14 @@ class ShuffleNetV2(StagedNet):
 
 def _check(widths, order: str) -> None:
     if len(widths) != len(_UNITS) or any(width % 2 for width in widths):
-        raise ValueError(
-            f"Units work on half of their channels. Expected {len(_UNITS)} even "
-            f"widths. Received: widths={widths}."
+        raise wrong(
+            "Units work on half of their channels",
+            expected=f"{len(_UNITS)} even widths",
+            widths=widths,
         )
     if order not in ORDERS:
-        raise ValueError(
-            f"The order of the layers is unknown. Expected one of {ORDERS}. "
-            f"Received: order={order!r}."
+        raise wrong(
+            "The order of the layers is unknown",
+            expected=f"one of {ORDERS}",
+            order=order,
         )

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from common.errors import wrong
 from nets import base
 from nets.layers import PADDINGS, LayerMaker, Stage
 
@@ -14,10 +15,10 @@ def checked_size(depth, width) -> tuple[int, int]:
     """Depth and width as whole numbers; ValueError if there is no such net."""
     depth, width = map(base.checked_count, ("depth", "width"), (depth, width))
     if depth < 10 or depth % 6 != 4:
-        raise ValueError(
-            "A wide residual net has three stages of equally many blocks. Expected "
-            f"a depth of 6n + 4 (10, 16, 22, 28, 34, 40, ...). "
-            f"Received: depth={depth}."
+        raise wrong(
+            "A wide residual net has three stages of equally many blocks",
+            expected="a depth of 6n + 4 (10, 16, 22, 28, 34, 40, ...)",
+            depth=depth,
         )
     return depth, width
 
@@ -122,9 +123,10 @@ class WResNet(base.Net):
     ):
         depth, width = checked_size(depth, width)
         if shortcut not in SHORTCUTS:
-            raise ValueError(
-                f"The shortcut's input is unknown. Expected one of {SHORTCUTS}. "
-                f"Received: shortcut={shortcut!r}."
+            raise wrong(
+                "The shortcut's input is unknown",
+                expected=f"one of {SHORTCUTS}",
+                shortcut=shortcut,
             )
         super().__init__(
             num_classes, input_shape, stride=4, mean=mean, std=std, **kwargs

@@ -6,6 +6,7 @@ import sys
 
 import keras
 
+from common.errors import wrong
 from nets.brought import keras_errors, scaling, wrap_check
 from nets.brought.wrapped import WrappedNet
 
@@ -36,10 +37,11 @@ def canonical_name(name: str) -> str:
     plain, _, size = name[len(PREFIX) :].partition("/")
     match = [known for known in names() if known.lower() == plain.lower()]
     if not match or (("/" in name) and not (size.isdecimal() and int(size) > 0)):
-        raise ValueError(
-            f"There is no such model. Expected {PREFIX}NAME or {PREFIX}NAME/SIZE, the "
-            "height and width of its images, with NAME one of "
-            f"{', '.join(names())}. Received: {name!r}."
+        raise wrong(
+            "There is no such model",
+            expected=f"{PREFIX}NAME or {PREFIX}NAME/SIZE, the height and width of its "
+            f"images, with NAME one of {', '.join(names())}",
+            received=f"{name!r}",
         )
     return f"{PREFIX}{match[0]}" + (f"/{int(size)}" if size else "")
 
@@ -103,16 +105,18 @@ def build(
 
 def _construct(function, num_classes: int, size: int, weights: str, name: str):
     if weights == "imagenet" and num_classes != 1000:
-        raise ValueError(
-            "ImageNet's weights know 1000 other classes. Expected weights of a model "
-            "for these classes, or none, and the model is trained first. Received: "
-            f"{name} with weights=imagenet for {num_classes} classes."
+        raise wrong(
+            "ImageNet's weights know 1000 other classes",
+            expected="weights of a model for these classes, or none, and the model is "
+            "trained first",
+            received=f"{name} with weights=imagenet for {num_classes} classes",
         )
     is_file = weights not in _WEIGHTS
     if is_file and not os.path.isfile(weights):
-        raise ValueError(
-            f"There is no such file. Expected none, imagenet, or a file of {name}'s "
-            f"weights (.weights.h5). Received: weights={weights}."
+        raise wrong(
+            "There is no such file",
+            expected=f"none, imagenet, or a file of {name}'s weights (.weights.h5)",
+            received=f"weights={weights}",
         )
     try:
         model = function(
@@ -127,9 +131,10 @@ def _construct(function, num_classes: int, size: int, weights: str, name: str):
         try:
             model.load_weights(weights)
         except (ValueError, OSError, KeyError) as error:
-            raise ValueError(
-                f"The weights do not fit. Expected those of {name} for {num_classes} "
-                f"classes. Received: weights={weights} ({keras_errors.line_of(error)})."
+            raise wrong(
+                "The weights do not fit",
+                expected=f"those of {name} for {num_classes} classes",
+                received=f"weights={weights} ({keras_errors.line_of(error)})",
             ) from error
     return model
 

@@ -5,6 +5,8 @@ import pathlib
 import tarfile
 import zipfile
 
+from common.errors import wrong
+
 _SHOWN = 6  # names in a message
 
 
@@ -41,10 +43,10 @@ def check_none(path: pathlib.Path, expected: str) -> None:
     if names:
         more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         count = f"{len(names)} files" if len(names) > 1 else "one file"
-        raise ValueError(
-            f"The file is an archive of {count}. Expected {expected}, "
-            f"unpacked from it: {', '.join(names[:_SHOWN])}{more}. "
-            f"Received: path={str(path)!r}."
+        raise wrong(
+            f"The file is an archive of {count}",
+            expected=f"{expected}, unpacked from it: {', '.join(names[:_SHOWN])}{more}",
+            path=path,
         )
 
 

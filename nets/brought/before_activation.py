@@ -6,6 +6,8 @@ last thing they do: a user's layer may call so what it uses somewhere inside.
 
 import keras
 
+from common.errors import wrong
+
 _ENDING_IN_ACTIVATION = frozenset(
     {
         keras.layers.Activation,
@@ -126,17 +128,19 @@ def logits_of(output):
     """
     operation, _ = producer(output)
     if ends_in_sigmoid(operation):
-        raise ValueError(
+        raise wrong(
             "The model ends in a sigmoid, so that its classes do not exclude each "
-            "other. Expected a softmax, or logits. "
-            f"Received: layer {operation.name!r}."
+            "other",
+            expected="a softmax, or logits",
+            received=f"layer {operation.name!r}",
         )
     axis = getattr(operation, "axis", -1)
     is_softmax = _built_in(operation) in _SOFTMAX
     if is_softmax and axis not in (last := len(output.shape) - 1, -1, [last], [-1]):
-        raise ValueError(
-            "The model ends in a softmax that is not over its classes. Expected "
-            f"axis=-1. Received: layer {operation.name!r} with axis={axis}."
+        raise wrong(
+            "The model ends in a softmax that is not over its classes",
+            expected="axis=-1",
+            received=f"layer {operation.name!r} with axis={axis}",
         )
     return _before(output, keras.activations.softmax, _SOFTMAX)
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import keras
 
+from common.errors import wrong
 from nets.brought import before_activation, preprocessing
 from nets.brought.opened import Graph
 from nets.brought.stages import Stages
@@ -68,9 +69,8 @@ def find(
     stages = Stages(graph)
     layers = dict(taps) if taps else stages.layers
     if "logits" in layers:
-        raise ValueError(
-            "The logits are no tap. Expected other names of taps. Received: "
-            f"taps={layers}."
+        raise wrong(
+            "The logits are no tap", expected="other names of taps", taps=layers
         )
     found = {tap: _output_of(graph, name) for tap, name in layers.items()}
     if not isinstance(taps, Saved):
@@ -137,10 +137,11 @@ def _output_of(graph: Graph, name: str):
         )
     tensor = tensors[name]
     if len(tensor.shape) not in (2, 4):
-        raise ValueError(
+        raise wrong(
             "A tap is one map [B, H, W, C] or one vector [B, D], and tokens are not "
-            "supported yet. Expected a layer with such an output. "
-            f"Received: {name!r} with {tensor}."
+            "supported yet",
+            expected="a layer with such an output",
+            received=f"{name!r} with {tensor}",
         )
     return tensor
 
@@ -161,15 +162,18 @@ def _names_inside(layer) -> list[str]:
 
 def _check_shows_more_than_pixels(stages, tap: str, layer: str, tensor) -> None:
     if id(tensor) in stages.pixels:
-        raise ValueError(
+        raise wrong(
             "Preprocessing is no tap: the layer's output is pixels still, which no "
-            f"weights have seen. Expected a layer behind it. Received: {tap}={layer}."
+            "weights have seen",
+            expected="a layer behind it",
+            received=f"{tap}={layer}",
         )
     if stages.is_linear_patch(tensor):
-        raise ValueError(
+        raise wrong(
             "Patches of pixels are no tap: tokens are not supported yet, and what the "
-            "model does before them is linear. Expected no taps, which leaves its "
-            f"embedding and logits. Received: {tap}={layer}."
+            "model does before them is linear",
+            expected="no taps, which leaves its embedding and logits",
+            received=f"{tap}={layer}",
         )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import h5py
 import keras
 
+from common.errors import wrong
+
 # What Keras 2 wrote of layers and Keras 3 does not take: class -> key -> the values
 # with which the layer computes the same without it; None: it never counts.
 _ONE, _NONE = (1,), (None,)
@@ -141,10 +143,10 @@ def _check_order(path: pathlib.Path, model: keras.Model) -> None:
         ]
     layers = [layer.name for layer in model.layers if layer.weights]
     if sorted(stored) == sorted(layers) and stored != layers:
-        raise ValueError(
-            "The weights lie in another order than the layers. Expected the model "
-            f"saved as .keras where it was built. Received: {path} with {stored[0]}, "
-            f"... for {layers[0]}, ...."
+        raise wrong(
+            "The weights lie in another order than the layers",
+            expected="the model saved as .keras where it was built",
+            received=f"{path} with {stored[0]}, ... for {layers[0]}, ...",
         )
 
 

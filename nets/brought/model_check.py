@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from common.errors import wrong
 from nets.base import Net
 from nets.brought import before_activation, keras_errors, model_state
 
@@ -23,31 +24,34 @@ def check(model: keras.Model, shape, output) -> None:
         output: (None, num_classes), or something else.
     """
     if _is_several(shape):
-        raise ValueError(
-            f"The model {model.name!r} has several inputs. Expected one image: a model "
-            "of the part that classifies it, keras.Model(image, logits). Received: "
-            f"{_named(model, 'input', shape)}."
+        raise wrong(
+            f"The model {model.name!r} has several inputs",
+            expected="one image: a model of the part that classifies it, "
+            "keras.Model(image, logits)",
+            received=_named(model, "input", shape),
         )
     if _is_several(output):
-        raise ValueError(
-            f"The model {model.name!r} has several outputs. Expected one, such as "
-            "keras.Model(model.input, model.outputs[0]). Received: "
-            f"{_named(model, 'output', output)}."
+        raise wrong(
+            f"The model {model.name!r} has several outputs",
+            expected="one, such as keras.Model(model.input, model.outputs[0])",
+            received=_named(model, "output", output),
         )
     if isinstance(output, tuple) and len(output) in (3, 4):
         pooling = f"GlobalAveragePooling{len(output) - 2}D"
-        raise ValueError(
-            f"The model {model.name!r} is a backbone without a head. Expected one with "
-            "a head, trained for the classes: keras.Model(model.input, keras.layers."
-            f"Dense(num_classes)(keras.layers.{pooling}()(model.output))). "
-            f"Received: outputs {output}."
+        raise wrong(
+            f"The model {model.name!r} is a backbone without a head",
+            expected="one with a head, trained for the classes: "
+            "keras.Model(model.input, "
+            f"keras.layers.Dense(num_classes)(keras.layers.{pooling}()(model.output)))",
+            received=f"outputs {output}",
         )
     is_image = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:]
     if not is_image or not isinstance(output, tuple) or len(output) != 2:
-        raise ValueError(
-            "The model is not one that classifies images. Expected an input (None, H, "
-            "W, C), or image_shape=(H, W, C) for one of any size, and an output (None, "
-            f"num_classes). Received: model {model.name!r} from {shape} to {output}."
+        raise wrong(
+            "The model is not one that classifies images",
+            expected="an input (None, H, W, C), or image_shape=(H, W, C) for one of "
+            "any size, and an output (None, num_classes)",
+            received=f"model {model.name!r} from {shape} to {output}",
         )
     _check_units(model, output[-1])
 
@@ -65,11 +69,11 @@ def _check_units(model, units: int) -> None:
             "nets.saving.load_model(FILE)).save('two_classes.keras')."
         )
     if before_activation.ends_in_sigmoid(end):
-        raise ValueError(
+        raise wrong(
             f"The model {model.name!r} ends in {units} sigmoid units{layer}, so that "
-            "its classes do not exclude each other (multi-label). Expected a softmax, "
-            f"or logits, of classes of which each image has one. Received: {units} "
-            "sigmoids."
+            "its classes do not exclude each other (multi-label)",
+            expected="a softmax, or logits, of classes of which each image has one",
+            received=f"{units} sigmoids",
         )
 
 
@@ -89,9 +93,10 @@ def shapes(model: keras.Model, image_shape=None) -> tuple[tuple, int]:
         shape, num_classes = _shapes_of(model, image_shape)
     channels = (image_shape or shape)[-1]
     if channels not in (1, shape[-1]):
-        raise ValueError(
-            f"The model {model.name!r} takes other images. Expected grey ones or "
-            f"{shape[-1]} channels. Received: {channels} channels."
+        raise wrong(
+            f"The model {model.name!r} takes other images",
+            expected=f"grey ones or {shape[-1]} channels",
+            received=f"{channels} channels",
         )
     return shape, num_classes
 
@@ -123,11 +128,11 @@ def output_shape(model: keras.Model, shape):
     try:
         output = model(np.zeros((1, *shape[1:]), np.float32))
     except Exception as error:  # The user's code may raise anything.
-        raise ValueError(
-            f"The model {model.name!r} cannot be called with images. Expected one "
-            f"that takes an array {(None, *shape[1:])}; of other images, image_shape; "
-            "of one that takes a dict, a keras.Model around it. Received: "
-            f"{type(error).__name__} ({keras_errors.line_of(error)})."
+        raise wrong(
+            f"The model {model.name!r} cannot be called with images",
+            expected=f"one that takes an array {(None, *shape[1:])}; of other images, "
+            "image_shape; of one that takes a dict, a keras.Model around it",
+            received=f"{type(error).__name__} ({keras_errors.line_of(error)})",
         ) from error
     return keras.tree.map_structure(lambda x: (None, *x.shape[1:]), output)
 

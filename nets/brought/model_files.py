@@ -8,6 +8,7 @@ import zipfile
 
 import h5py
 
+from common.errors import wrong
 from nets.brought import archives
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -71,9 +72,10 @@ def config_of(path: pathlib.Path) -> dict:
         config = json.loads(text)
         if isinstance(config, dict):
             return config
-    raise ValueError(
-        "The file's description of the model is damaged. Expected a file that Keras "
-        f"wrote. Received: path={str(path)!r}."
+    raise wrong(
+        "The file's description of the model is damaged",
+        expected="a file that Keras wrote",
+        path=path,
     )
 
 

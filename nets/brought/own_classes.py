@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import keras
 
+from common.errors import wrong
+
 # Modules that Keras imports by itself when a file names them.
 _IMPORTED_BY_KERAS = ("keras_hub", "keras_cv", "keras_nlp")
 # Where the package's name is not that of the module with "-" for "_".
@@ -70,10 +72,11 @@ def known(config: dict, path: pathlib.Path | str) -> dict:
             places = ", ".join(
                 sorted(f"{x.__module__}.{named.name}" for x in candidates)
             )
-            raise ValueError(
-                f"There are several of the name {named.name}. Expected one, or the one "
-                f"that the model was saved with, {named.key!r}. Received: "
-                f"path={str(path)!r} with {places}."
+            raise wrong(
+                f"There are several of the name {named.name}",
+                expected="one, or the one that the model was saved with, "
+                f"{named.key!r}",
+                received=f"path={str(path)!r} with {places}",
             )
         else:
             found[named.key] = candidates[0]

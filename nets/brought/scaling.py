@@ -5,6 +5,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from common.errors import wrong
+
 # Modes of keras.applications' preprocess_input, in its own words.
 KERAS_MODES = ("tf", "torch", "caffe")
 SCALINGS = ("normalised", "pixels", "unit", *KERAS_MODES)
@@ -13,14 +15,12 @@ SCALINGS = ("normalised", "pixels", "unit", *KERAS_MODES)
 def check_scaling(scaling: str, channels: int) -> str:
     """Returns `scaling`; ValueError unless a model of so many channels may want it."""
     if scaling not in SCALINGS:
-        raise ValueError(
-            f"The scaling is unknown. Expected one of {', '.join(SCALINGS)}. "
-            f"Received: scaling={scaling!r}."
-        )
+        raise wrong("The scaling is unknown", choices=SCALINGS, received=f"{scaling=}")
     if scaling in ("torch", "caffe") and channels != 3:
-        raise ValueError(
-            "This scaling has a mean of red, green and blue. Expected a model of three "
-            f"channels. Received: scaling={scaling!r} and {channels}."
+        raise wrong(
+            "This scaling has a mean of red, green and blue",
+            expected="a model of three channels",
+            received=f"{scaling=} and {channels}",
         )
     return scaling
 
@@ -69,7 +69,8 @@ def mode_of(preprocess) -> str:
         expected = np.asarray(rescale(pixels / 255, 0.0, 1.0, scaling))
         if np.allclose(given, expected, atol=1e-3):
             return scaling
-    raise ValueError(
-        "The preprocessing is not one that is known. Expected that of a model of "
-        f"keras.applications. Received: {preprocess}."
+    raise wrong(
+        "The preprocessing is not one that is known",
+        expected="that of a model of keras.applications",
+        received=preprocess,
     )

@@ -2,6 +2,7 @@
 
 import keras
 
+from common.errors import wrong
 from nets.brought import before_activation, model_check
 
 
@@ -30,16 +31,18 @@ def two_classes(model: keras.Model) -> keras.Model:
     is_linear = getattr(end, "activation", None) is keras.activations.linear
     is_unit = isinstance(end, keras.layers.Dense) and end.units == 1
     if not is_unit or before_activation.producer(tensor)[0] is not end:
-        raise ValueError(
-            "The model does not end in one unit. Expected a Functional or Sequential "
-            "model with a last Dense(1), its sigmoid in it or behind it. Received: "
-            f"model {model.name!r} with "
-            f"{'an unknown end' if end is None else f'{end.name!r} at its end'}."
+        raise wrong(
+            "The model does not end in one unit",
+            expected="a Functional or Sequential model with a last Dense(1), its "
+            "sigmoid in it or behind it",
+            received=f"model {model.name!r} with "
+            f"{'an unknown end' if end is None else f'{end.name!r} at its end'}",
         )
     if not (is_linear or before_activation.ends_in_sigmoid(end)):
-        raise ValueError(
-            "The unit is neither a sigmoid nor a logit. Expected the one or the other. "
-            f"Received: layer {end.name!r} with {end.activation}."
+        raise wrong(
+            "The unit is neither a sigmoid nor a logit",
+            expected="the one or the other",
+            received=f"layer {end.name!r} with {end.activation}",
         )
     both = keras.layers.Dense(
         2,

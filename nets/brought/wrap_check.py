@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
+from common.errors import wrong
 from nets.brought import before_activation, model_state, opened
 
 _IMAGES = 2
@@ -114,10 +115,11 @@ class _Check:
                 return
             gap, scale = f"{gap:.3g}", f" on values up to {scale:.3g}"
         self._refuse_noise()
-        raise ValueError(
-            f"Wrapping would change the numbers of the model {self.model.name!r}. "
-            f"Expected {what} as the model computes it by itself; name other layers in "
-            f"taps, or none. Received: a difference of {gap}{scale}, on noise."
+        raise wrong(
+            f"Wrapping would change the numbers of the model {self.model.name!r}",
+            expected=f"{what} as the model computes it by itself; name other layers in "
+            "taps, or none",
+            received=f"a difference of {gap}{scale}, on noise",
         )
 
     def _refuse_noise(self):
@@ -147,10 +149,11 @@ class _Check:
 
     def _refuse(self, layer, does: str):
         name = f"layer {layer.name!r} ({type(layer).__name__})"
-        raise ValueError(
-            f"The model {self.model.name!r} is not the same in two calls. Expected "
-            "layers that, called with training=False, change nothing and draw nothing. "
-            f"Received: {name}, which {does}."
+        raise wrong(
+            f"The model {self.model.name!r} is not the same in two calls",
+            expected="layers that, called with training=False, change nothing and draw "
+            "nothing",
+            received=f"{name}, which {does}",
         )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from absl import logging
 from keras import ops
 
+from common.errors import wrong
 from nets.base import Net, check_float
 from nets.brought import (
     before_activation,
@@ -264,9 +265,10 @@ def check_trainable(net: Net) -> None:
     """Raises ValueError if a weight is in half precision, which no update survives."""
     half = [v for v in net.trainable_variables if v.dtype in ("float16", "bfloat16")]
     if half:
-        raise ValueError(
-            "The student's weights are in half precision. Expected float32 weights, "
-            f"as in mixed_float16. Received: {half[0].path} in {half[0].dtype}."
+        raise wrong(
+            "The student's weights are in half precision",
+            expected="float32 weights, as in mixed_float16",
+            received=f"{half[0].path} in {half[0].dtype}",
         )
 
 

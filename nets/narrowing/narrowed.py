@@ -7,6 +7,7 @@ import random
 import keras
 from keras import tree
 
+from common.errors import wrong
 from nets.brought import keras_errors
 from nets.brought.opened import calls, functional
 from nets.narrowing import axes as width_axes
@@ -51,9 +52,10 @@ def narrow(
             cannot be derived; or `width` is out of its range.
     """
     if isinstance(width, bool) or not 0 < width <= 1:
-        raise ValueError(
-            "The width is no share of the model's. Expected a number greater than 0, "
-            f"at most 1. Received: width={width!r}."
+        raise wrong(
+            "The width is no share of the model's",
+            expected="a number greater than 0, at most 1",
+            received=f"{width=}",
         )
     _check_is_graph(model)
     graph = functional(model)
@@ -66,9 +68,10 @@ def narrow(
         small = _Builder(traced, width).model(model, name or f"{model.name}_narrow")
     for old, new in zip(graph.outputs, small.outputs, strict=True):
         if old.shape != new.shape:
-            raise ValueError(
-                "The narrow model ends otherwise. Expected an output of "
-                f"{old.shape}. Received: {new.shape}."
+            raise wrong(
+                "The narrow model ends otherwise",
+                expected=f"an output of {old.shape}",
+                received=new.shape,
             )
     return small
 
@@ -96,10 +99,11 @@ def _check_ends(model, graph) -> None:
     """Raises ValueError for a model without a head, whose last maps would stay."""
     maps = [tuple(x.shape) for x in graph.outputs if len(x.shape) > 2]
     if maps:
-        raise ValueError(
-            "The model has no head, and what it ends in would keep its width. Expected "
-            "one with an output (None, classes): add pooling and a Dense layer first. "
-            f"Received: model={model.name!r} with an output {maps[0]}."
+        raise wrong(
+            "The model has no head, and what it ends in would keep its width",
+            expected="one with an output (None, classes): add pooling and a Dense "
+            "layer first",
+            received=f"model={model.name!r} with an output {maps[0]}",
         )
 
 
@@ -162,9 +166,10 @@ class _Builder:
         try:
             changes = {name: self._chosen(size) for name, size in sizes.items()}
         except widths.Clash as clash:
-            raise ValueError(
-                f"A width does not come out whole: {clash}. Expected another width. "
-                f"Received: width={self._factor:g} for {called(op)}."
+            raise wrong(
+                f"A width does not come out whole: {clash}",
+                expected="another width",
+                received=f"width={self._factor:g} for {called(op)}",
             ) from None
         if isinstance(op, keras.layers.Layer):
             trained = {"trainable": True} if "trainable" in op.get_config() else {}

@@ -2,6 +2,7 @@
 
 import keras
 
+from common.errors import wrong
 from nets.brought.opened import calls, functional
 from nets.narrowing import rules as width_rules
 from nets.narrowing import rules_of_ops as width_rules_of_ops
@@ -41,10 +42,10 @@ class Traced:
         """Raises ValueError if numbers for each channel meet channels that change."""
         for op, size in self.numbers.get("given", ()):
             if not size.is_fixed:
-                raise ValueError(
-                    "The graph holds numbers for each channel. Expected a layer with "
-                    f"weights instead. Received: {called(op)} with {size.number} "
-                    "numbers."
+                raise wrong(
+                    "The graph holds numbers for each channel",
+                    expected="a layer with weights instead",
+                    received=f"{called(op)} with {size.number} numbers",
                 )
 
     def run(self, model, inputs: list[Axes]) -> list[Axes]:
@@ -71,10 +72,10 @@ class Traced:
                 return [_filled(*pair) for pair in zip(found, shapes, strict=True)]
             found = _rule(call)(call)
         except widths.Clash as clash:
-            raise ValueError(
-                f"The width of a layer cannot be derived: {clash}. Expected one whose "
-                "output follows from its inputs' channels. Received: "
-                f"{called(op)}."
+            raise wrong(
+                f"The width of a layer cannot be derived: {clash}",
+                expected="one whose output follows from its inputs' channels",
+                received=called(op),
             ) from None
         return [found] if isinstance(found, Axes) else list(found)
 
@@ -106,7 +107,9 @@ def _rule(call: Call):
         if plain and all(axes.is_fixed for axes in call.tensors):
             return lambda call: [of_shape(shape) for shape in call.shapes]
         raise widths.Clash("of its kind nothing is known")
-    raise ValueError(
+    raise wrong(
         "The model has a layer that is not built into Keras, of whose width nothing is "
-        f"known. Expected built-in layers alone. Received: {called(call.op)}."
+        "known",
+        expected="built-in layers alone",
+        received=called(call.op),
     )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import keras
 
+from common.errors import wrong
 from nets.base import Net
 from nets.mobilenet_v2 import MobileNetV2
 from nets.resnet import ResNet
@@ -190,10 +191,10 @@ def of_state_dict(net: Net) -> dict[str, keras.Variable]:
     """
     names = _in_state_dict(net)
     if names is None:
-        raise ValueError(
-            "It is not known how PyTorch files call the layers of this net. Expected a "
-            "CIFAR net of RepDistiller or mdistiller. "
-            f"Received: net={net.name!r}, a {type(net).__name__}."
+        raise wrong(
+            "It is not known how PyTorch files call the layers of this net",
+            expected="a CIFAR net of RepDistiller or mdistiller",
+            received=f"net={net.name!r}, a {type(net).__name__}",
         )
     return _keys(net, names, _IN_STATE_DICT)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from common.errors import wrong
 from nets.brought import archives
 from nets.published.pickle_reader import Function, Ignored, PickleReader
 
@@ -78,11 +79,11 @@ class Tensor:
         negative = min((self.offset, *self.shape, *self.strides)) < 0
         # The count, too, lest equal entries (stride 0) fill the memory.
         if negative or max(count, last + 1 if count else 0) > self.storage.length:
-            raise ValueError(
-                "A tensor lies outside its storage: the file is damaged. Expected a "
-                f"file of torch.save. Received: shape={self.shape}, "
-                f"strides={self.strides}, offset={self.offset}, "
-                f"storage of {self.storage.length}."
+            raise wrong(
+                "A tensor lies outside its storage: the file is damaged",
+                expected="a file of torch.save",
+                received=f"shape={self.shape}, strides={self.strides}, "
+                f"offset={self.offset}, storage of {self.storage.length}",
             )
 
     def array(self) -> np.ndarray:
@@ -197,10 +198,10 @@ def read(path: str | os.PathLike):
     except RefusedGlobal as error:
         raise RefusedGlobal(f"{path}: {error}") from None
     except Exception as error:  # There is nothing that damaged pickles do not raise.
-        raise ValueError(
-            "The file is damaged or not of PyTorch. Expected one that torch.save wrote "
-            f"on a little-endian machine. Received: path={str(path)!r} "
-            f"({type(error).__name__}: {error})."
+        raise wrong(
+            "The file is damaged or not of PyTorch",
+            expected="one that torch.save wrote on a little-endian machine",
+            received=f"path={str(path)!r} ({type(error).__name__}: {error})",
         ) from error
 
 

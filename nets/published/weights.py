@@ -8,6 +8,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from common.errors import wrong
 from nets import registry
 from nets.base import Net
 from nets.published import keys as published_keys
@@ -59,9 +60,10 @@ def find(tree) -> Checkpoint:
     weights = next(filter(_is_state_dict, candidates), None)
     if weights is None:
         held = _listed([str(key) for key in top]) or f"a {type(tree).__name__}"
-        raise ValueError(
-            "The file holds no weights. Expected a state_dict, alone or under "
-            f"{', '.join(_PLACES)}. Received: {held}."
+        raise wrong(
+            "The file holds no weights",
+            expected=f"a state_dict, alone or under {', '.join(_PLACES)}",
+            received=held,
         )
     if all(key.startswith("module.") for key in weights):
         weights = {key.removeprefix("module."): weights[key] for key in weights}
@@ -97,10 +99,10 @@ def net_of_state_dict(name: str, weights: Mapping[str, Tensor], **kwargs) -> Net
     name = registry.canonical_name(name)
     heads = [weights[key].shape for key in _HEADS if key in weights]
     if len(heads) != 1 or len(heads[0]) != 2 or 0 in heads[0]:
-        raise ValueError(
-            "The number of classes is unknown, because the file has no head. Expected "
-            f"a matrix called {' or '.join(_HEADS)}. "
-            f"Received: {_listed(list(weights))}."
+        raise wrong(
+            "The number of classes is unknown, because the file has no head",
+            expected=f"a matrix called {' or '.join(_HEADS)}",
+            received=_listed(list(weights)),
         )
     net = registry.build(name, heads[0][0], **kwargs)
     _assign(net, published_keys.of_state_dict(net), weights, _as_in_pytorch)
@@ -125,10 +127,10 @@ def net_of_mat(arrays: Mapping[str, np.ndarray], **kwargs) -> WResNet:
     blocks = [name for name in arrays if _MAT_BLOCK.fullmatch(name)]
     head = arrays.get("fc/kernel:0", np.empty(0))
     if not blocks or head.ndim != 2 or head.shape[0] < 64:
-        raise ValueError(
-            "The file holds no net of the sseung0703 TensorFlow 2 repository. Expected "
-            "a WResNet: BasicBlock0.0/conv0/kernel:0, ..., fc/kernel:0. "
-            f"Received: {_listed(list(arrays)) or 'nothing'}."
+        raise wrong(
+            "The file holds no net of the sseung0703 TensorFlow 2 repository",
+            expected="a WResNet: BasicBlock0.0/conv0/kernel:0, ..., fc/kernel:0",
+            received=_listed(list(arrays)) or "nothing",
         )
     depth, width = 6 * len(blocks) + 4, head.shape[0] // 64
     net = WResNet(
@@ -199,9 +201,10 @@ def _refuse(net: Net, faults: Mapping[str, Sequence[str]]) -> None:
     found = {fault: keys for fault, keys in faults.items() if keys}
     if found:
         words = [f"{len(k)} {fault} ({_listed(k)})" for fault, k in found.items()]
-        raise ValueError(
-            f"The file does not hold the weights of {net.name}. Expected the published "
-            f"keys and shapes of this net. Received: {'; '.join(words)}."
+        raise wrong(
+            f"The file does not hold the weights of {net.name}",
+            expected="the published keys and shapes of this net",
+            received="; ".join(words),
         )
 
 
