@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils import image_weights
 from op_utils.connectors import ConvConnector
@@ -39,9 +40,10 @@ def boundary_losses(
     losses = []
     for student, teacher in zip(students, teachers, strict=True):
         if student.shape != teacher.shape:
-            raise ValueError(
-                "Activations are compared neuron by neuron. Expected maps of equal "
-                f"shape. Received: student {student.shape}, teacher {teacher.shape}."
+            raise wrong(
+                "Activations are compared neuron by neuron",
+                expected="maps of equal shape",
+                received=f"student {student.shape}, teacher {teacher.shape}",
             )
         towards_teacher = tf.where(teacher > 0, student, -student)
         missing = tf.nn.relu(margin - towards_teacher)

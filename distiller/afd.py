@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils import image_weights
 from op_utils.channel_products import as_rows
@@ -35,9 +36,10 @@ def attended_gap(
         ValueError: the maps differ in shape.
     """
     if student.shape != teacher.shape:
-        raise ValueError(
-            "Features are compared channel by channel. Expected maps of equal shape. "
-            f"Received: student {student.shape}, teacher {teacher.shape}."
+        raise wrong(
+            "Features are compared channel by channel",
+            expected="maps of equal shape",
+            received=f"student {student.shape}, teacher {teacher.shape}",
         )
 
     def scaled(maps):

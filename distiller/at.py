@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils.attention import power, spatial_attention
 from op_utils.norms import norm
@@ -125,10 +126,12 @@ class AT(base.Distiller):
         hyperparameters.check_positive(p=p, epsilon=epsilon)
         hyperparameters.check_at_most(64, p=p)  # The graph holds p products.
         if p < 1 or (variant == "AT" and p != int(p)):
-            raise ValueError(
+            raise wrong(
                 "F^p has no real value for F < 0 unless p is an integer, and below 1 "
-                "no finite slope at 0. Expected p = 1, 2, 3, ..., or any p >= 1 with "
-                f"variant=AT_sum, which takes |F|^p. Received: p={p}."
+                "no finite slope at 0",
+                expected="p = 1, 2, 3, ..., or any p >= 1 with variant=AT_sum, which "
+                "takes |F|^p",
+                p=p,
             )
         self.variant = variant
         self.weight = weight

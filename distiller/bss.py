@@ -4,6 +4,7 @@ import functools
 
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import base, hyperparameters
 from op_utils.boundary_attack import boundary_images, candidates, drawn_class
 from op_utils.divergence import softened_kl
@@ -32,9 +33,10 @@ def boundary_loss(
         ValueError: the shapes differ.
     """
     if student.shape != teacher.shape:
-        raise ValueError(
-            "The nets classify the same images. Expected logits of equal shape. "
-            f"Received: student {student.shape}, teacher {teacher.shape}."
+        raise wrong(
+            "The nets classify the same images",
+            expected="logits of equal shape",
+            received=f"student {student.shape}, teacher {teacher.shape}",
         )
     # Where the nets agree, the divergence is 0.
     student = tf.where(is_attacked[:, None], student, tf.stop_gradient(teacher))
@@ -96,9 +98,11 @@ class BSS(base.Distiller):
             num_steps=num_steps, step_size=step_size, clip=clip
         )
         if not 0 <= warmup < end <= 1:
-            raise ValueError(
-                "The term acts in a part of the training. Expected 0 <= warmup < end "
-                f"<= 1. Received: warmup={warmup}, end={end}."
+            raise wrong(
+                "The term acts in a part of the training",
+                expected="0 <= warmup < end <= 1",
+                warmup=warmup,
+                end=end,
             )
         self.temperature, self.attack_size = temperature, attack_size
         self.weight, self.warmup, self.end = weight, warmup, end

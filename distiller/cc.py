@@ -6,6 +6,7 @@ import typing
 import keras
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils import pairwise
 from op_utils.embeddings import linear
@@ -75,9 +76,10 @@ def neighbour_correlation(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
     """
     pairwise.check_batches(student, teacher, least=2)
     if student.shape != teacher.shape:
-        raise ValueError(
-            "The embeddings are subtracted. Expected equal shapes. "
-            f"Received: student {student.shape}, teacher {teacher.shape}."
+        raise wrong(
+            "The embeddings are subtracted",
+            expected="equal shapes",
+            received=f"student {student.shape}, teacher {teacher.shape}",
         )
     gap = tf.abs(student - teacher)
     return tf.reduce_mean(tf.reduce_sum(gap[:-1] * gap[1:], axis=1))

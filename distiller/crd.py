@@ -5,6 +5,7 @@ import typing
 
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils.class_sampling import ClassSampler
 from op_utils.contrastive import (
@@ -142,13 +143,15 @@ class CRD(base.Distiller):
 
 def _check_sizes(momentum, temperature, num_examples):
     if momentum >= 1:
-        raise ValueError(
-            "A bank that keeps its rows for ever learns nothing. Expected momentum "
-            f"below 1. Received: momentum={momentum}."
+        raise wrong(
+            "A bank that keeps its rows for ever learns nothing",
+            expected="momentum below 1",
+            momentum=momentum,
         )
     if 1 / temperature + math.log(num_examples) > 88:
-        raise ValueError(
+        raise wrong(
             "The normaliser, up to exp(1 / temperature) times the number of examples, "
-            "may overflow. Expected 1 / temperature + log(number of examples) <= 88. "
-            f"Received: temperature={temperature}, {num_examples} examples."
+            "may overflow",
+            expected="1 / temperature + log(number of examples) <= 88",
+            received=f"temperature={temperature}, {num_examples} examples",
         )

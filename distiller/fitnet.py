@@ -4,6 +4,7 @@ import typing
 
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils.connectors import ConvConnector
 from op_utils.divergence import softened_kl
@@ -73,10 +74,11 @@ class FitNet(base.Distiller):
         for s, t in self.pairs:
             shapes = student_taps[s].shape, teacher_taps[t].shape
             if not regressor and shapes[0] != shapes[1]:
-                raise ValueError(
-                    "Without a regressor the maps are compared as they are. Expected "
-                    f"equal shapes. Received: regressor=false, {s} of the student "
-                    f"{shapes[0]}, {t} of the teacher {shapes[1]}."
+                raise wrong(
+                    "Without a regressor the maps are compared as they are",
+                    expected="equal shapes",
+                    received=f"regressor=false, {s} of the student {shapes[0]}, {t} of "
+                    f"the teacher {shapes[1]}",
                 )
 
     def phases(self):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils.channel_products import as_rows, channel_products
 from op_utils.pooling import pool_to_smaller
@@ -90,9 +91,10 @@ class FSP(base.Distiller):
             taps, student_taps, teacher_taps, maps=True, equal_widths=True
         )
         if len(self.pairs) < 2:
-            raise ValueError(
-                "Features flow from one level to the next. Expected at least two "
-                f"levels, such as taps=stem,stages. Received: taps={','.join(taps)}."
+            raise wrong(
+                "Features flow from one level to the next",
+                expected="at least two levels, such as taps=stem,stages",
+                received=f"taps={','.join(taps)}",
             )
 
     def phases(self):

@@ -5,6 +5,7 @@ import typing
 
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import base, hyperparameters, tap_pairs
 from nets.taps import TapSpec
 from op_utils.connectors import ConvStack
@@ -64,9 +65,11 @@ class FT(base.Distiller):
         hyperparameters.check_not_negative(weight=weight)
         hyperparameters.check_positive(p1=p1, p2=p2)
         if p1 != int(p1) or p2 != 1 and p2 % 2:
-            raise ValueError(
-                "Factors and differences have negative entries. Expected p1 = 1, 2, 3, "
-                f"... and p2 = 1, 2, 4, 6, .... Received: p1={p1}, p2={p2}."
+            raise wrong(
+                "Factors and differences have negative entries",
+                expected="p1 = 1, 2, 3, ... and p2 = 1, 2, 4, 6, ...",
+                p1=p1,
+                p2=p2,
             )
         self.variant = variant
         self.weight = weight

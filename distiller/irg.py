@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils import pairwise
 from op_utils.pooling import average_channels, pool_to_smaller
@@ -127,11 +128,11 @@ class IRG(base.Distiller):
         )
         self.pairs = stages if taps else stages[-2:]
         if len(self.pairs) != 2:
-            raise ValueError(
-                "A transformation leads from one map to another. Expected two taps of "
-                "each net. Received: "
-                f"taps={','.join(taps or ('none',))}, that is "
-                f"{', '.join(map(':'.join, self.pairs))}."
+            raise wrong(
+                "A transformation leads from one map to another",
+                expected="two taps of each net",
+                received=f"taps={','.join(taps or ('none',))}, that is "
+                f"{', '.join(map(':'.join, self.pairs))}",
             )
         tap_pairs.resolve(("embedding",), student_taps, teacher_taps)
 

@@ -4,6 +4,7 @@ import typing
 
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import adjacent_levels, base, hyperparameters
 from op_utils.channel_products import as_rows
 from op_utils.connectors import PointwiseConnector
@@ -35,9 +36,10 @@ def projected_vectors(
         ValueError: the shapes differ, or there are fewer triples.
     """
     if student.shape != teacher.shape:
-        raise ValueError(
-            "The teacher's left vectors are over its positions. Expected maps of equal "
-            f"shape. Received: student {student.shape}, teacher {teacher.shape}."
+        raise wrong(
+            "The teacher's left vectors are over its positions",
+            expected="maps of equal shape",
+            received=f"student {student.shape}, teacher {teacher.shape}",
         )
     left, values, right = singular_vectors(tf.stop_gradient(teacher), k)
     values = relative(values)[:, tf.newaxis]

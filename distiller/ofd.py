@@ -5,6 +5,7 @@ import typing
 import numpy as np
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import base, hyperparameters, tap_pairs
 from nets.taps import TapSpec
 from op_utils.connectors import PointwiseConnector
@@ -120,11 +121,13 @@ def _margin(name: str, spec: TapSpec) -> np.ndarray:
     """[C], from the batch norm at one of the teacher's taps."""
     norm = spec.batch_norm
     if norm is None:
-        raise ValueError(
+        raise wrong(
             "The margins come from the batch norm in front of the teacher's ReLU, and "
-            "there is none. Expected teacher taps with a batch norm, such as "
-            "stages_pre; choose others with taps=student:teacher, or take the margins "
-            f"from the batch with variant=batch_margin. Received: teacher tap {name!r}."
+            "there is none",
+            expected="teacher taps with a batch norm, such as stages_pre; choose "
+            "others with taps=student:teacher, or take the margins from the batch with "
+            "variant=batch_margin",
+            received=f"teacher tap {name!r}",
         )
     gamma = norm.gamma if norm.scale else np.ones(spec.channels)
     beta = norm.beta if norm.center else np.zeros(spec.channels)

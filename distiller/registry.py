@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable, Sequence
 
 from common import origin
+from common.errors import wrong
 from distiller import (
     ab,
     afd,
@@ -136,9 +137,10 @@ def parts_of(name: str) -> tuple[str, ...]:
     """
     parts = tuple(_find(part) for part in name.split("+"))
     if len(set(parts)) < len(parts):
-        raise ValueError(
-            "A sum has a method twice. Expected different methods; change the weight "
-            f"instead. Received: name={name!r}, that is {'+'.join(parts)}."
+        raise wrong(
+            "A sum has a method twice",
+            expected="different methods; change the weight instead",
+            received=f"{name=}, that is {'+'.join(parts)}",
         )
     return parts
 
@@ -171,11 +173,12 @@ def _check_free(name: str, others: Sequence[str], method: type) -> None:
             continue
         if owner == name and origin.is_same(_all()[owner][0], method):
             continue
-        raise ValueError(
-            "This is the name of another method. Expected a name that none has, or the "
-            f"same class of the same file again. Received: name={spelling!r} for "
+        raise wrong(
+            "This is the name of another method",
+            expected="a name that none has, or the same class of the same file again",
+            received=f"name={spelling!r} for "
             f"{method.__module__}.{method.__qualname__}, which is {owner}, "
-            f"{method_class(owner).__module__}.{method_class(owner).__qualname__}."
+            f"{method_class(owner).__module__}.{method_class(owner).__qualname__}",
         )
 
 

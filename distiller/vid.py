@@ -4,6 +4,7 @@ import math
 
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import base, hyperparameters, tap_pairs
 from op_utils import image_weights
 from op_utils.connectors import pointwise
@@ -31,9 +32,10 @@ def gaussian_nll(
         ValueError: `mean` and `target` differ in shape.
     """
     if mean.shape != target.shape:
-        raise ValueError(
-            "The likelihood is taken entry by entry. Expected maps of equal shape. "
-            f"Received: mean {mean.shape}, target {target.shape}."
+        raise wrong(
+            "The likelihood is taken entry by entry",
+            expected="maps of equal shape",
+            received=f"mean {mean.shape}, target {target.shape}",
         )
     gap = tf.square(tf.stop_gradient(target) - mean) / variance
     return 0.5 * image_weights.mean(gap + tf.math.log(variance), weight)
@@ -78,9 +80,11 @@ class VID(base.Distiller):
         hyperparameters.check_not_negative(weight=weight)
         hyperparameters.check_positive(eps=eps, initial_variance=initial_variance)
         if initial_variance <= eps:
-            raise ValueError(
-                "eps is the least variance. Expected initial_variance > eps. Received: "
-                f"initial_variance={initial_variance}, eps={eps}."
+            raise wrong(
+                "eps is the least variance",
+                expected="initial_variance > eps",
+                initial_variance=initial_variance,
+                eps=eps,
             )
         if mid_channels is not None:
             hyperparameters.check_positive(mid_channels=mid_channels)

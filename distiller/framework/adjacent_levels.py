@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from common.errors import wrong
 from distiller.framework import tap_pairs
 
 
@@ -36,9 +37,10 @@ def resolve(
         taps, student_taps, teacher_taps, maps=True, equal_widths=equal_widths
     )
     if len(pairs) < 2:
-        raise ValueError(
-            "The method compares adjacent levels. Expected two or more. "
-            f"Received: taps={','.join(taps)}, that is {len(pairs)}."
+        raise wrong(
+            "The method compares adjacent levels",
+            expected="two or more",
+            received=f"taps={','.join(taps)}, that is {len(pairs)}",
         )
     for student, teacher in pairs:
         _check_pair(student, student_taps, teacher, teacher_taps, k, equal_sizes)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from common.errors import wrong
 from nets.taps import Output, TapSpec
 
 Terms = dict[str, tf.Tensor]
@@ -65,9 +66,10 @@ class Phase:
 
     def __post_init__(self):
         if self.length not in ("init", "train"):
-            raise ValueError(
-                "A phase is as long as --init_epochs or --epochs say. Expected "
-                f"length 'init' or 'train'. Received: length={self.length!r}."
+            raise wrong(
+                "A phase is as long as --init_epochs or --epochs say",
+                expected="length 'init' or 'train'",
+                length=self.length,
             )
 
 
@@ -126,10 +128,10 @@ class Distiller(tf.Module):
         self.teacher_taps = teacher_taps
         self.data = data
         if data.batch_size < self.least_batch_size:
-            raise ValueError(
-                "The method compares a batch's images with each other. Expected at "
-                f"least {self.least_batch_size}. "
-                f"Received: batch_size={data.batch_size}."
+            raise wrong(
+                "The method compares a batch's images with each other",
+                expected=f"at least {self.least_batch_size}",
+                batch_size=data.batch_size,
             )
 
     # What a method does in a step.

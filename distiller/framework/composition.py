@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import base
 
 _FORWARDS = ("teacher_forward", "student_forward", "deployed")
@@ -82,10 +83,10 @@ class Composition(base.Distiller):
             seed = tf.random.experimental.stateless_fold_in(batch["seed"], i)
             for name, value in part.draw({**batch, "seed": seed}).items():
                 if name in drawn:
-                    raise ValueError(
-                        "Two methods of a sum draw under the same name. Expected "
-                        f"different names. Received: {name!r} again, from "
-                        f"{self.prefixes[i]}."
+                    raise wrong(
+                        "Two methods of a sum draw under the same name",
+                        expected="different names",
+                        received=f"{name!r} again, from {self.prefixes[i]}",
                     )
                 drawn[name] = value
         return drawn
@@ -146,10 +147,12 @@ def _check_need_no_trained_teacher(parts: Mapping[str, base.Distiller]):
         or (part.uses_teacher and len(part.phases()) > 1 and not part.trains_teacher)
     ]
     if early:
-        raise ValueError(
+        raise wrong(
             "A teacher that starts with the student knows nothing yet when these "
-            "methods need it. Expected methods with one phase, and none that reads the "
-            f"teacher's weights. Received: {', '.join(early)} in {'+'.join(parts)}."
+            "methods need it",
+            expected="methods with one phase, and none that reads the teacher's "
+            "weights",
+            received=f"{', '.join(early)} in {'+'.join(parts)}",
         )
 
 

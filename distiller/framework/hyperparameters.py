@@ -9,6 +9,8 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
+from common.errors import wrong
+
 
 @dataclasses.dataclass(frozen=True)
 class Hyperparameter:
@@ -80,14 +82,16 @@ def read(method_name: str, method: type, settings: Sequence[str]) -> dict[str, A
         name = name.strip()
         if not equals or name not in known:
             problem = "has no such hyperparameter" if equals else "got no value"
-            raise ValueError(
-                f"{method_name} {problem}. Expected name=value with {_valid(known)}. "
-                f"Received: hparam={setting!r}."
+            raise wrong(
+                f"{method_name} {problem}",
+                expected=f"name=value with {_valid(known)}",
+                hparam=setting,
             )
         if name in seen:
-            raise ValueError(
-                f"{method_name} got a hyperparameter twice. Expected each at most "
-                f"once. Received: hparam={setting!r}, after an earlier {name}."
+            raise wrong(
+                f"{method_name} got a hyperparameter twice",
+                expected="each at most once",
+                received=f"hparam={setting!r}, after an earlier {name}",
             )
         seen.add(name)
         try:
@@ -104,9 +108,10 @@ def check_positive(**values: float):
     """Raises ValueError unless each value is a finite number above 0."""
     for name, value in values.items():
         if not (math.isfinite(value) and value > 0):
-            raise ValueError(
-                f"{name} is out of range. Expected a finite number > 0. "
-                f"Received: {name}={value}."
+            raise wrong(
+                f"{name} is out of range",
+                expected="a finite number > 0",
+                received=f"{name}={value}",
             )
 
 
@@ -114,9 +119,10 @@ def check_not_negative(**values: float):
     """Raises ValueError unless each value is a finite number of at least 0."""
     for name, value in values.items():
         if not (math.isfinite(value) and value >= 0):
-            raise ValueError(
-                f"{name} is out of range. Expected a finite number >= 0. "
-                f"Received: {name}={value}."
+            raise wrong(
+                f"{name} is out of range",
+                expected="a finite number >= 0",
+                received=f"{name}={value}",
             )
 
 
@@ -124,9 +130,10 @@ def check_at_most(limit: float, **values: float):
     """Raises ValueError if a value is above the limit."""
     for name, value in values.items():
         if value > limit:
-            raise ValueError(
-                f"{name} is out of range. Expected at most {limit}. "
-                f"Received: {name}={value}."
+            raise wrong(
+                f"{name} is out of range",
+                expected=f"at most {limit}",
+                received=f"{name}={value}",
             )
 
 
@@ -134,9 +141,10 @@ def check_choice(choices: Sequence[str], **values: str):
     """Raises ValueError unless each value is one of the choices."""
     for name, value in values.items():
         if value not in choices:
-            raise ValueError(
-                f"{name} is none of the choices. Expected one of "
-                f"{', '.join(choices)}. Received: {name}={value!r}."
+            raise wrong(
+                f"{name} is none of the choices",
+                choices=choices,
+                received=f"{name}={value!r}",
             )
 
 
@@ -146,9 +154,10 @@ def scaled_width(channels: int, **factor: float) -> int:
     check_positive(**factor)
     width = int(channels * value)
     if width < 1:
-        raise ValueError(
-            f"{name} leaves no channel. Expected at least 1 / {channels}, one over the "
-            f"channels of the tap. Received: {name}={value}."
+        raise wrong(
+            f"{name} leaves no channel",
+            expected=f"at least 1 / {channels}, one over the channels of the tap",
+            received=f"{name}={value}",
         )
     return width
 

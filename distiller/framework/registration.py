@@ -5,6 +5,7 @@ import re
 import types
 import typing
 
+from common.errors import wrong
 from distiller.framework import base, hyperparameters
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -19,10 +20,11 @@ def check_name(name) -> None:
     """Raises ValueError unless a command line can take it as a method's name."""
     is_text = isinstance(name, str)
     if not (is_text and _NAME.fullmatch(name) and name.lower() not in _RESERVED):
-        raise ValueError(
-            "This cannot be the name of a method. Expected a letter, then letters, "
-            'digits, "_" and "-" ("+" sums methods), as in '
-            f'@distiller.register("Mine"). Received: name={name!r}.'
+        raise wrong(
+            "This cannot be the name of a method",
+            expected='a letter, then letters, digits, "_" and "-" ("+" sums methods), '
+            'as in @distiller.register("Mine")',
+            received=f"{name=}",
         )
 
 
@@ -34,17 +36,18 @@ def check(method, name: str) -> None:
         name: for the error's text.
     """
     if not (inspect.isclass(method) and issubclass(method, base.Distiller)):
-        raise ValueError(
-            "Only a class can be a method. Expected a subclass of "
-            f"distiller.Distiller. Received: {name} = {method!r}."
+        raise wrong(
+            "Only a class can be a method",
+            expected="a subclass of distiller.Distiller",
+            received=f"{name} = {method!r}",
         )
     own = {n for n in ("loss", "phases") if method is not base.Distiller
            if getattr(method, n) is not getattr(base.Distiller, n)}  # fmt: skip
     if not own:
-        raise ValueError(
-            "The method does not say what it minimises. Expected loss(self, student, "
-            f"teacher, batch), or phases(self). Received: {_of(method, name)} with "
-            "neither."
+        raise wrong(
+            "The method does not say what it minimises",
+            expected="loss(self, student, teacher, batch), or phases(self)",
+            received=f"{_of(method, name)} with neither",
         )
     _check_arguments(method, name)
     for one in _hyperparameters(method, name).values():
@@ -67,11 +70,11 @@ def _check_arguments(method: type, name: str) -> None:
         p.kind is kinds.VAR_POSITIONAL for p in signature.parameters.values()
     )
     if len(named) > 3 or (len(named) < 3 and not has_rest):
-        raise ValueError(
-            "The method's constructor takes other arguments. Expected __init__(self, "
-            f"{', '.join(_POSITIONAL)}, *, NAME: TYPE = DEFAULT, ...), with the "
-            f"hyperparameters after the *. Received: {_of(method, name)} with "
-            f"{signature}."
+        raise wrong(
+            "The method's constructor takes other arguments",
+            expected=f"__init__(self, {', '.join(_POSITIONAL)}, *, NAME: TYPE = "
+            "DEFAULT, ...), with the hyperparameters after the *",
+            received=f"{_of(method, name)} with {signature}",
         )
 
 
@@ -79,9 +82,10 @@ def _hyperparameters(method: type, name: str):
     try:
         return hyperparameters.of(method)
     except NameError as error:  # an annotation as text, of what is not imported
-        raise ValueError(
-            "An annotation of the method cannot be read. Expected names that its file "
-            f"imports. Received: {_of(method, name)} with {error}."
+        raise wrong(
+            "An annotation of the method cannot be read",
+            expected="names that its file imports",
+            received=f"{_of(method, name)} with {error}",
         ) from error
 
 
@@ -90,24 +94,27 @@ def _check_hyperparameter(one, method: type, name: str) -> None:
     form = f"{one.name}: TYPE = DEFAULT with TYPE one of {_TYPES}"
     if one.annotation is None or one.default is inspect.Parameter.empty:
         lacks = "type" if one.annotation is None else "default"
-        raise ValueError(
+        raise wrong(
             f"A hyperparameter of the method has no {lacks}, by which --hparam reads "
-            f"it. Expected {form}. Received: {where}."
+            "it",
+            expected=form,
+            received=where,
         )
     if not _is_known(one.annotation):
-        raise ValueError(
-            "A hyperparameter of the method has a type that --hparam cannot read. "
-            f"Expected {form}. Received: {where}: {one.annotation}."
+        raise wrong(
+            "A hyperparameter of the method has a type that --hparam cannot read",
+            expected=form,
+            received=f"{where}: {one.annotation}",
         )
     try:
         again = hyperparameters.read(name, method, [str(one)])[one.name]
     except ValueError:
         again = None if one.default is not None else ""
     if again != one.default:
-        raise ValueError(
-            "A hyperparameter's default does not fit its type. Expected a value that "
-            f"--hparam={one} gives again. Received: {where}: {one.annotation} = "
-            f"{one.default!r}."
+        raise wrong(
+            "A hyperparameter's default does not fit its type",
+            expected=f"a value that --hparam={one} gives again",
+            received=f"{where}: {one.annotation} = {one.default!r}",
         )
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from common.errors import wrong
 from distiller import registry
 from distiller.framework import base, composition, hyperparameters
 
@@ -176,8 +177,9 @@ def _addressed(setting: str, parts: Sequence[str]) -> tuple[str, str]:
         return parts[0], setting
     part = registry.canonical(address) if dot else ""
     if part not in parts:
-        raise ValueError(
-            "A hyperparameter belongs to no method of the run. Expected PART.name="
-            f"value with PART one of {', '.join(parts)}. Received: hparam={setting!r}."
+        raise wrong(
+            "A hyperparameter belongs to no method of the run",
+            expected=f"PART.name=value with PART one of {', '.join(parts)}",
+            hparam=setting,
         )
     return part, setting[len(address) + 1 :]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from common.errors import wrong
 from nets.taps import TapSpec
 
 TapSpecs = dict[str, TapSpec]
@@ -53,9 +54,10 @@ def resolve(
     ]
     if not pairs or len(set(pairs)) < len(pairs):
         problem = "A pair of taps comes twice" if pairs else "No taps are chosen"
-        raise ValueError(
-            f"{problem}. Expected different ones among {_sizes(student_taps)}. "
-            f"Received: taps={','.join(taps)}."
+        raise wrong(
+            f"{problem}",
+            expected=f"different ones among {_sizes(student_taps)}",
+            received=f"taps={','.join(taps)}",
         )
     for student, teacher in pairs:
         _check_exists(student, student_taps, "student", taps)
@@ -87,9 +89,10 @@ def resolve_one(
     """
     pairs = resolve(taps, student_taps, teacher_taps)
     if len(pairs) > 1:
-        raise ValueError(
-            "The method compares one tap of each net. Expected one pair. "
-            f"Received: taps={','.join(taps)}, which are {len(pairs)} pairs."
+        raise wrong(
+            "The method compares one tap of each net",
+            expected="one pair",
+            received=f"taps={','.join(taps)}, which are {len(pairs)} pairs",
         )
     return pairs[0]
 
@@ -118,12 +121,12 @@ def _expand(entry: str, student_taps: TapSpecs, teacher_taps: TapSpecs):
         return pairs[-1:]
     partners = dict(pairs)
     if entry in students and entry not in partners:
-        raise ValueError(
+        raise wrong(
             f"The student's {entry} has no partner: the student has {len(students)} "
-            f"stages, the teacher {len(teachers)}, and they pair from the deepest. "
-            f"Expected one of {', '.join(partners)}, or a pair such as "
-            f"{entry}:{teachers[0] if teachers else 'last_map'}. "
-            f"Received: taps={entry}."
+            f"stages, the teacher {len(teachers)}, and they pair from the deepest",
+            expected=f"one of {', '.join(partners)}, or a pair such as "
+            f"{entry}:{teachers[0] if teachers else 'last_map'}",
+            received=f"taps={entry}",
         )
     return [(entry, partners.get(entry, entry))]
 
@@ -139,28 +142,32 @@ def _check_has_maps(specs: TapSpecs, net: str, taps: Sequence[str], names):
     why = getattr(specs, "why_no_maps", "")
     are_maps = [re.fullmatch(r"(last_map|(last_)?stage\w*)", name) for name in names]
     if why and (any(are_maps) or not specs):
-        raise ValueError(
-            f"The {net} shows no maps: {why}. Expected a method that reads logits, or "
-            f"one of {_sizes(specs) or 'no taps'}. Received: taps={','.join(taps)}."
+        raise wrong(
+            f"The {net} shows no maps: {why}",
+            expected="a method that reads logits, or one of "
+            f"{_sizes(specs) or 'no taps'}",
+            received=f"taps={','.join(taps)}",
         )
 
 
 def _check_has_taps(specs: TapSpecs, net: str, taps: Sequence[str]):
     if not specs:
-        raise ValueError(
+        raise wrong(
             f"The {net} shows no taps, because its layers are unknown: it is a "
-            "subclassed Keras model, or one that holds another. "
-            "Expected a Functional or Sequential one (nets.wrap), or a nets.base.Net, "
+            "subclassed Keras model, or one that holds another",
+            expected="a Functional or Sequential one (nets.wrap), or a nets.base.Net, "
             "which returns its taps, as docs/your_model.md says; or a method that "
-            f"reads logits alone. Received: taps={','.join(taps)}."
+            "reads logits alone",
+            received=f"taps={','.join(taps)}",
         )
 
 
 def _check_exists(name: str, specs: TapSpecs, net: str, taps: Sequence[str]):
     if name not in specs:
-        raise ValueError(
-            f"The {net} has no tap {name!r}. Expected one of {_sizes(specs)}. "
-            f"Received: taps={','.join(taps)}."
+        raise wrong(
+            f"The {net} has no tap {name!r}",
+            expected=f"one of {_sizes(specs)}",
+            received=f"taps={','.join(taps)}",
         )
 
 
