@@ -9,6 +9,7 @@ import math
 
 import tensorflow as tf
 
+from common.errors import wrong
 from dataloader.random_streams import stream_seed
 
 PADDING = 4  # pixels on each side, so that offsets run from 0 to 8
@@ -56,16 +57,18 @@ class Augmentation:
     def __post_init__(self):
         _check_pad_mode(self.pad_mode)
         if self.period is not None and self.period < 1:
-            raise ValueError(
-                "The augmentation period is out of range. Expected an integer >= 1, "
-                f"or None for no period. Received: period={self.period}."
+            raise wrong(
+                "The augmentation period is out of range",
+                expected="an integer >= 1, or None for no period",
+                period=self.period,
             )
         for name, most in _LARGEST.items():
             value = getattr(self, name)
             if not (0 <= value <= most and math.isfinite(value)):
-                raise ValueError(
-                    f"The augmentation's {name} is out of range. Expected a finite "
-                    f"number from 0 to {most:g}. Received: {name}={value}."
+                raise wrong(
+                    f"The augmentation's {name} is out of range",
+                    expected=f"a finite number from 0 to {most:g}",
+                    received=f"{name}={value}",
                 )
 
     @property
@@ -99,19 +102,22 @@ class Augmentation:
         """Raises ValueError if images (H, W, C) or a batch cannot be changed so."""
         height, width, channels = image_shape
         if self.randaugment and channels not in (1, 3):
-            raise ValueError(
-                "RandAugment changes the colours of grey and RGB images. Expected 1 or "
-                f"3 channels, or randaugment=0. Received: {channels} channels."
+            raise wrong(
+                "RandAugment changes the colours of grey and RGB images",
+                expected="1 or 3 channels, or randaugment=0",
+                received=f"{channels} channels",
             )
         if self.cutout > min(height, width):
-            raise ValueError(
-                "Cutout's square is larger than the images. Expected a cutout from 0 "
-                f"to {min(height, width)}. Received: cutout={self.cutout}."
+            raise wrong(
+                "Cutout's square is larger than the images",
+                expected=f"a cutout from 0 to {min(height, width)}",
+                cutout=self.cutout,
             )
         if self.mixes and batch_size < 2:
-            raise ValueError(
-                "Mixup and CutMix mix the images of a batch. Expected a batch_size of "
-                f"2 or more. Received: batch_size={batch_size}."
+            raise wrong(
+                "Mixup and CutMix mix the images of a batch",
+                expected="a batch_size of 2 or more",
+                batch_size=batch_size,
             )
 
 
@@ -198,7 +204,4 @@ def _reflect(positions, size):
 
 def _check_pad_mode(pad_mode):
     if pad_mode not in PAD_MODES:
-        raise ValueError(
-            f"Unknown pad mode. Expected one of {', '.join(PAD_MODES)}. "
-            f"Received: {pad_mode=}."
-        )
+        raise wrong("Unknown pad mode", choices=PAD_MODES, pad_mode=pad_mode)

@@ -7,6 +7,8 @@ import pathlib
 
 import numpy as np
 
+from common.errors import wrong
+
 SUFFIXES = (".png", ".jpg", ".jpeg")  # in upper case, too
 SPLITS = {
     "train": ("train",),
@@ -45,16 +47,18 @@ def find(root: pathlib.Path) -> tuple[tuple[str, ...], dict[str, ClassFiles]]:
         ValueError: a folder is missing, empty or unknown.
     """
     if not root.is_dir():
-        raise ValueError(
-            "There is no such data folder. Expected PATH of folder:PATH with "
-            f"train/CLASS/ and test/CLASS/ in it. Received: dataset=folder:{root}."
+        raise wrong(
+            "There is no such data folder",
+            expected="PATH of folder:PATH with train/CLASS/ and test/CLASS/ in it",
+            received=f"dataset=folder:{root}",
         )
     folders = _split_folders(root)
     classes = tuple(_folders(root / folders["train"]))
     if not classes:
-        raise ValueError(
-            f"The training data have no class folders. Expected images in "
-            f"{folders['train']}/CLASS/. Received: dataset=folder:{root}."
+        raise wrong(
+            "The training data have no class folders",
+            expected=f"images in {folders['train']}/CLASS/",
+            received=f"dataset=folder:{root}",
         )
     return classes, {
         split: _files(root, folder, classes) for split, folder in folders.items()
@@ -80,10 +84,11 @@ def _split_folders(root):
     found = {split: names for split, names in found.items() if names}
     is_clear = all(len(names) == 1 for names in found.values())
     if "train" not in found or len(found) < 2 or not is_clear:
-        raise ValueError(
-            "The data folder does not have the folders needed. Expected train, and "
-            f"test or one of {', '.join(SPLITS['validation'])}, or both. Received: "
-            f"dataset=folder:{root} with {', '.join(present) or 'no folder'}."
+        raise wrong(
+            "The data folder does not have the folders needed",
+            expected=f"train, and test or one of {', '.join(SPLITS['validation'])}, or "
+            "both",
+            received=f"dataset=folder:{root} with {', '.join(present) or 'no folder'}",
         )
     return {split: name for split, (name,) in found.items()}
 
@@ -106,10 +111,10 @@ def _files(root, folder, classes):
             others.append(f"{folder}/{group.name}")
             continue
         if group.name not in numbers:
-            raise ValueError(
-                f"{folder} has a class that train lacks. Expected folders of the "
-                f"{len(classes)} classes in train. Received: {folder}/{group.name} in "
-                f"dataset=folder:{root}."
+            raise wrong(
+                f"{folder} has a class that train lacks",
+                expected=f"folders of the {len(classes)} classes in train",
+                received=f"{folder}/{group.name} in dataset=folder:{root}",
             )
         before = len(names)
         for entry in _entries(group.path):
@@ -122,15 +127,16 @@ def _files(root, folder, classes):
             labels.append(numbers[group.name])
             stamps.append((status.st_size, status.st_mtime_ns))
         if len(names) == before:
-            raise ValueError(
-                "A class has no images. Expected files ending in "
-                f"{', '.join(SUFFIXES)} in every class folder. Received: "
-                f"{folder}/{group.name} in dataset=folder:{root}."
+            raise wrong(
+                "A class has no images",
+                expected=f"files ending in {', '.join(SUFFIXES)} in every class folder",
+                received=f"{folder}/{group.name} in dataset=folder:{root}",
             )
     if not names:
-        raise ValueError(
-            f"The folder {folder} has no class folders. Expected images in "
-            f"{folder}/CLASS/. Received: dataset=folder:{root}."
+        raise wrong(
+            f"The folder {folder} has no class folders",
+            expected=f"images in {folder}/CLASS/",
+            received=f"dataset=folder:{root}",
         )
     return ClassFiles(
         np.array(names),

@@ -7,6 +7,7 @@ import pathlib
 
 import numpy as np
 
+from common.errors import wrong
 from dataloader import class_folders, fetching, image_check, result_cache
 from dataloader.dataset import Dataset, Split
 from dataloader.encoded import ImageFiles
@@ -70,10 +71,10 @@ def load(
     root = pathlib.Path(path).expanduser().absolute()
     classes, files = class_folders.find(root)
     if merge_valid and not {"validation", "test"} <= files.keys():
-        raise ValueError(
-            "There is no validation folder to merge. Expected train, test and valid "
-            f"folders with merge_valid. Received: dataset=folder:{root} with "
-            f"{', '.join(files)}."
+        raise wrong(
+            "There is no validation folder to merge",
+            expected="train, test and valid folders with merge_valid",
+            received=f"dataset=folder:{root} with {', '.join(files)}",
         )
     parts, notes = _checked(root, files, classes, skip_bad_images)
     if merge_valid:
@@ -121,18 +122,19 @@ def _checked(root, files, classes, skip_bad_images):
             found[f"{split}.counts"],
         )
     if bad and not skip_bad_images:
-        raise ValueError(
-            f"{len(bad)} image files cannot be used: {_first(bad)}. Expected PNG or "
-            "JPEG images; --skip_bad_images leaves others out. Received: "
-            f"dataset=folder:{root}."
+        raise wrong(
+            f"{len(bad)} image files cannot be used: {_first(bad)}",
+            expected="PNG or JPEG images; --skip_bad_images leaves others out",
+            received=f"dataset=folder:{root}",
         )
     for split, part in parts.items():
         lost = np.setdiff1d(files[split].labels, part.labels)
         if len(lost):
-            raise ValueError(
-                "A class has no good image. Expected one or more in every class "
-                f"folder. Received: class {classes[lost[0]]} of {split} in "
-                f"dataset=folder:{root}, bad are {_first(bad)}."
+            raise wrong(
+                "A class has no good image",
+                expected="one or more in every class folder",
+                received=f"class {classes[lost[0]]} of {split} in "
+                f"dataset=folder:{root}, bad are {_first(bad)}",
             )
     notes = []
     if bad:
@@ -167,10 +169,10 @@ def _image_shape(parts, root, image_size):
         first, second = (
             f"{_text(names[i])} is {sizes[i][0]}x{sizes[i][1]}" for i in (0, others[0])
         )
-        raise ValueError(
-            "The images differ in size (height x width). Expected one size, or "
-            f"--image_size=N to resize them to NxN. Received: dataset=folder:{root} "
-            f"where {first} and {second}."
+        raise wrong(
+            "The images differ in size (height x width)",
+            expected="one size, or --image_size=N to resize them to NxN",
+            received=f"dataset=folder:{root} where {first} and {second}",
         )
     return (None, None, channels)
 

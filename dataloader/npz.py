@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 
+from common.errors import wrong
 from dataloader.dataset import Dataset, Split
 from dataloader.pixels import pixel_statistics
 
@@ -40,33 +41,37 @@ def load(path: str) -> Dataset:
         with np.load(os.path.expanduser(path), allow_pickle=False) as file:
             arrays = dict(file)
     except _UNREADABLE as error:
-        raise ValueError(
-            f"Cannot read the data. Expected a file written by numpy.savez. "
-            f"Received: dataset=npz:{path} ({error})."
+        raise wrong(
+            "Cannot read the data",
+            expected="a file written by numpy.savez",
+            received=f"dataset=npz:{path} ({error})",
         ) from error
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
-        raise ValueError(
-            f"The data lack {', '.join(missing)}. Expected the arrays "
-            f"{', '.join(ARRAYS)}. Received: npz:{path} with {', '.join(arrays)}."
+        raise wrong(
+            f"The data lack {', '.join(missing)}",
+            expected=f"the arrays {', '.join(ARRAYS)}",
+            received=f"npz:{path} with {', '.join(arrays)}",
         )
     train = _split("train", arrays, path)
     test = _split("test", arrays, path)
     if train.images.shape[1:] != test.images.shape[1:]:
-        raise ValueError(
-            "Training and test images differ in size. Expected one (H, W, C). "
-            f"Received: {train.images.shape[1:]} and {test.images.shape[1:]}."
+        raise wrong(
+            "Training and test images differ in size",
+            expected="one (H, W, C)",
+            received=f"{train.images.shape[1:]} and {test.images.shape[1:]}",
         )
     if test.labels.max() > train.labels.max():
-        raise ValueError(
-            "The test split has a class that the training split lacks. Expected "
-            f"labels up to {train.labels.max()}. Received: {test.labels.max()}."
+        raise wrong(
+            "The test split has a class that the training split lacks",
+            expected=f"labels up to {train.labels.max()}",
+            received=test.labels.max(),
         )
     if train.labels.max() >= len(train):
-        raise ValueError(
-            "There are more classes than training images. Expected labels from 0 to "
-            f"the number of classes - 1. Received: labels up to {train.labels.max()}, "
-            f"{len(train)} images."
+        raise wrong(
+            "There are more classes than training images",
+            expected="labels from 0 to the number of classes - 1",
+            received=f"labels up to {train.labels.max()}, {len(train)} images",
         )
     num_classes = int(train.labels.max()) + 1
     mean, std = pixel_statistics(train.images)
@@ -102,9 +107,10 @@ def _class_names(arrays: dict, num_classes: int, path: str) -> tuple[str, ...] |
     if names is None:
         return None
     if names.shape != (num_classes,) or names.dtype.kind != "U" or not all(names):
-        raise ValueError(
-            f"class_names of npz:{path} do not fit the labels. Expected {num_classes} "
-            f"texts, in the labels' order. Received: {names.dtype} {list(names.shape)}."
+        raise wrong(
+            f"class_names of npz:{path} do not fit the labels",
+            expected=f"{num_classes} texts, in the labels' order",
+            received=f"{names.dtype} {list(names.shape)}",
         )
     return tuple(names.tolist())
 
@@ -112,10 +118,11 @@ def _class_names(arrays: dict, num_classes: int, path: str) -> tuple[str, ...] |
 def _split(name: str, arrays: dict, path: str) -> Split:
     images, labels = arrays[f"{name}_images"], arrays[f"{name}_labels"]
     if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
-        raise ValueError(
-            f"{name}_images of npz:{path} are no images. Expected uint8 [N, H, W, C], "
-            "such as (x * 255).round().astype('uint8') of floats from 0 to 1. "
-            f"Received: {images.dtype} {list(images.shape)}."
+        raise wrong(
+            f"{name}_images of npz:{path} are no images",
+            expected="uint8 [N, H, W, C], such as (x * 255).round().astype('uint8') of "
+            "floats from 0 to 1",
+            received=f"{images.dtype} {list(images.shape)}",
         )
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -125,10 +132,11 @@ def _split(name: str, arrays: dict, path: str) -> Split:
     )
     fits = is_whole and labels.shape == images.shape[:1]
     if not fits or labels.min() < 0 or labels.max() >= 2**31 - 1:
-        raise ValueError(
-            f"{name}_labels of npz:{path} do not fit the images. Expected "
-            f"{len(images)} integers from 0 (of one-hot rows labels.argmax(1)). "
-            f"Received: {labels.dtype} "
-            f"{list(labels.shape)}, the least {labels.min() if labels.size else None}."
+        raise wrong(
+            f"{name}_labels of npz:{path} do not fit the images",
+            expected=f"{len(images)} integers from 0 (of one-hot rows "
+            "labels.argmax(1))",
+            received=f"{labels.dtype} {list(labels.shape)}, the least "
+            f"{labels.min() if labels.size else None}",
         )
     return Split(images, labels.astype(np.int32))

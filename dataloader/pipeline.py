@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from common.errors import wrong
 from dataloader import augmentation as augmentation_lib
 from dataloader import (
     fetching,
@@ -236,7 +237,8 @@ def _check_batch_size(batch_size, split, most=None):
 def _check_range(name, value, least, most=None):
     if value < least or (most is not None and value > most):
         limits = f">= {least}" if most is None else f"between {least} and {most}"
-        raise ValueError(
-            f"The argument {name} is out of range. Expected an integer {limits}. "
-            f"Received: {name}={value}."
+        raise wrong(
+            f"The argument {name} is out of range",
+            expected=f"an integer {limits}",
+            received=f"{name}={value}",
         )

@@ -4,6 +4,7 @@ import math
 import os
 from typing import Any
 
+from common.errors import wrong
 from dataloader import digits, folder, npz, tfds_sets
 from dataloader.dataset import Dataset
 
@@ -63,9 +64,11 @@ def load(
             or a number is out of its range.
     """
     if image_size < 0 or not 0 <= cache_gib < math.inf:
-        raise ValueError(
-            "The data cannot be loaded so. Expected image_size and cache_gib of 0 or "
-            f"more. Received: image_size={image_size}, cache_gib={cache_gib}."
+        raise wrong(
+            "The data cannot be loaded so",
+            expected="image_size and cache_gib of 0 or more",
+            image_size=image_size,
+            cache_gib=cache_gib,
         )
     sizes: dict[str, Any] = {"image_size": image_size, "cache_gib": cache_gib}
     if name == "digits":

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from common.errors import wrong
+
 _VALIDATION, _FRACTION = 0, 1  # separate random streams of one seed
 
 
@@ -25,9 +27,10 @@ def split_validation(
         ValueError: `share` or `seed` is out of range.
     """
     if not 0 <= share < 1:  # written so that nan fails too
-        raise ValueError(
-            "The validation share is out of range. Expected 0 <= share < 1. "
-            f"Received: share={share}."
+        raise wrong(
+            "The validation share is out of range",
+            expected="0 <= share < 1",
+            share=share,
         )
     held_out = np.zeros(len(labels), bool)
     if share > 0:
@@ -56,9 +59,10 @@ def balanced_subset(labels: np.ndarray, fraction: float, seed: int) -> np.ndarra
         ValueError: `fraction` or `seed` is out of range.
     """
     if not 0 < fraction <= 1:  # written so that nan fails too
-        raise ValueError(
-            "The fraction of training data is out of range. Expected "
-            f"0 < fraction <= 1. Received: fraction={fraction}."
+        raise wrong(
+            "The fraction of training data is out of range",
+            expected="0 < fraction <= 1",
+            fraction=fraction,
         )
     kept = [
         members[: max(round(fraction * len(members)), 1)]
@@ -70,8 +74,8 @@ def balanced_subset(labels: np.ndarray, fraction: float, seed: int) -> np.ndarra
 def _shuffled_classes(labels, seed, stream):
     """Yields the positions of each class in a random order."""
     if seed < 0:
-        raise ValueError(
-            f"The seed is out of range. Expected an integer >= 0. Received: {seed=}."
+        raise wrong(
+            "The seed is out of range", expected="an integer >= 0", received=f"{seed=}"
         )
     labels = np.asarray(labels)
     for label in np.unique(labels):

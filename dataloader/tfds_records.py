@@ -10,6 +10,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from common.errors import wrong
 from dataloader import fetching, result_cache
 from dataloader.dataset import Split
 from dataloader.encoded import Records
@@ -56,9 +57,10 @@ def find(builder, splits: tuple[str, ...], keys: tuple[str, str]) -> Found:
         ValueError: the files are not TFRecords.
     """
     if builder.info.file_format.value != "tfrecord":
-        raise ValueError(
-            "The prepared data cannot be read at random. Expected TFRecord files. "
-            f"Received: {builder.name} as {builder.info.file_format.value}."
+        raise wrong(
+            "The prepared data cannot be read at random",
+            expected="TFRecord files",
+            received=f"{builder.name} as {builder.info.file_format.value}",
         )
     infos = [builder.info.splits[split] for split in splits]
     paths = [tuple(str(path) for path in info.filepaths) for info in infos]

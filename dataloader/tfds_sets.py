@@ -6,6 +6,7 @@ import os
 import numpy as np
 from absl import logging
 
+from common.errors import wrong
 from dataloader import tfds_records
 from dataloader.dataset import Dataset, Split
 from dataloader.pixels import count_statistics, pixel_statistics
@@ -141,9 +142,10 @@ def _test_split(name, builder, keys):
     splits = builder.info.splits
     present = [split for split in ("test", "validation") if split in splits]
     if "train" not in splits or not present:
-        raise ValueError(
-            "The data set does not have the splits needed. Expected train, and "
-            f"test or validation. Received: {name=} with {', '.join(splits)}."
+        raise wrong(
+            "The data set does not have the splits needed",
+            expected="train, and test or validation",
+            received=f"{name=} with {', '.join(splits)}",
         )
     if len(present) > 1:
         import tensorflow_datasets as tfds
@@ -170,16 +172,16 @@ def _checked_keys(name, info, image_size):
         or features[0].np_dtype != np.uint8
     ):
         kinds = ", ".join(str(feature) for feature in features) or "no labelled images"
-        raise ValueError(
-            "Not a data set for image classification. Expected uint8 images of a "
-            f"fixed number of channels and a class label. Received: {name=} with "
-            f"{kinds}."
+        raise wrong(
+            "Not a data set for image classification",
+            expected="uint8 images of a fixed number of channels and a class label",
+            received=f"{name=} with {kinds}",
         )
     if None in features[0].shape and not image_size:
-        raise ValueError(
-            "The images of this data set differ in size. Expected --image_size=N, to "
-            f"resize them to NxN. Received: {name=} with images of "
-            f"{features[0].shape}."
+        raise wrong(
+            "The images of this data set differ in size",
+            expected="--image_size=N, to resize them to NxN",
+            received=f"{name=} with images of {features[0].shape}",
         )
     return keys
 
@@ -236,10 +238,11 @@ def _read(builder, split, keys):
 def _check_split(name, builder, split_name, split):
     size = builder.info.splits[split_name].num_examples
     if len(split) != size or split.labels.min() < 0:
-        raise ValueError(
-            f"Split {split_name!r} cannot be used. Expected {size} labelled images. "
-            f"Received: {name=} with {len(split)} images, "
-            f"{(split.labels < 0).sum()} of them without a label."
+        raise wrong(
+            f"Split {split_name!r} cannot be used",
+            expected=f"{size} labelled images",
+            received=f"{name=} with {len(split)} images, {(split.labels < 0).sum()} of "
+            "them without a label",
         )
 
 

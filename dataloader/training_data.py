@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 import tensorflow as tf
 
+from common.errors import wrong
 from dataloader import registry, subset
 from dataloader.augmentation import Augmentation
 from dataloader.dataset import Dataset, Split
@@ -150,9 +151,10 @@ def prepare(
     chosen = subset.balanced_subset(labels[kept], fraction, seed)
     indices = kept[chosen]
     if not 1 <= batch_size <= len(indices):
-        raise ValueError(
-            f"A batch does not fit the training data of {name}. Expected a batch_size "
-            f"from 1 to {len(indices)}. Received: batch_size={batch_size}."
+        raise wrong(
+            f"A batch does not fit the training data of {name}",
+            expected=f"a batch_size from 1 to {len(indices)}",
+            batch_size=batch_size,
         )
     published = dataset.validation
     if published is not None and validation:
