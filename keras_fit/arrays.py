@@ -5,6 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from common.errors import wrong
 from keras_fit import weights as fit_weights
 
 
@@ -24,18 +25,16 @@ def read(x, y, sample_weight, batch_size: int | None) -> tuple:
         given = {"y": y, "sample_weight": sample_weight}
         names = [name for name, value in given.items() if value is not None]
         if names:
-            raise ValueError(
-                "A dataset has its labels and weights itself. Expected batches of "
-                "(image, label, weight), or dicts with image, label and sample_weight. "
-                f"Received: x=a tf.data.Dataset with {' and '.join(names)}."
+            raise wrong(
+                "A dataset has its labels and weights itself",
+                expected="batches of (image, label, weight), or dicts with image, "
+                "label and sample_weight",
+                received=f"x=a tf.data.Dataset with {' and '.join(names)}",
             )
         return x, y, None, batch_size
     batch_size = 32 if batch_size is None else batch_size
     if batch_size < 1:
-        raise ValueError(
-            "A batch has images. Expected 1 or more. Received: "
-            f"batch_size={batch_size}."
-        )
+        raise wrong("A batch has images", expected="1 or more", batch_size=batch_size)
     x, y = (np.asarray(a) if isinstance(a, list | tuple) else a for a in (x, y))
     shape = getattr(x, "shape", None)
     number = shape[0] if shape is not None and len(shape) else 0
@@ -62,10 +61,11 @@ def split(x, y, weight, share: float, validation_data=None) -> tuple:
     number = 0 if isinstance(x, tf.data.Dataset) or y is None else len(y)
     at = math.floor(number * (1.0 - share)) if 0 < share < 1 else 0
     if not 0 < at < number:
-        raise ValueError(
-            "Nothing can be held out. Expected arrays with validation_split above 0 "
-            "and below 1 that leaves images in both parts, or validation_data. "
-            f"Received: validation_split={share}, {number} images in arrays."
+        raise wrong(
+            "Nothing can be held out",
+            expected="arrays with validation_split above 0 and below 1 that leaves "
+            "images in both parts, or validation_data",
+            received=f"validation_split={share}, {number} images in arrays",
         )
     parts = (x, y) if weight is None else (x, y, weight)
     first, last = (tuple(a[s] for a in parts) for s in (slice(at), slice(at, None)))

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import keras
 import numpy as np
 
+from common.errors import wrong
+
 
 def check(options: Mapping, phases: Sequence) -> None:
     """Raises ValueError for callbacks that would lose something, or mix it up.
@@ -16,25 +18,28 @@ def check(options: Mapping, phases: Sequence) -> None:
     """
     for callback in _given(options):
         if isinstance(callback, keras.callbacks.BackupAndRestore):
-            raise ValueError(
+            raise wrong(
                 "BackupAndRestore keeps neither the phase nor the method's own "
-                "variables. Expected distiller.MethodCheckpoint, from which another "
-                "fit goes on, or train_w_distill.py for a run that can be resumed. "
-                f"Received: callbacks with {type(callback).__name__}."
+                "variables",
+                expected="distiller.MethodCheckpoint, from which another fit goes on, "
+                "or train_w_distill.py for a run that can be resumed",
+                received=f"callbacks with {type(callback).__name__}",
             )
         if isinstance(callback, keras.callbacks.History) and len(phases) > 1:
-            raise ValueError(
+            raise wrong(
                 "A History of one's own would hold the phases' results one after "
-                "another, in lists of unequal length. Expected the History that fit "
-                f"returns, which has each. Received: History, {len(phases)} phases."
+                "another, in lists of unequal length",
+                expected="the History that fit returns, which has each",
+                received=f"History, {len(phases)} phases",
             )
         is_table = isinstance(callback, keras.callbacks.CSVLogger)
         if is_table and callback.append and len(phases) > 1:
-            raise ValueError(
+            raise wrong(
                 "The phases have different results, and CSVLogger would write them all "
-                "into the first one's columns. Expected append=False, for a table of "
-                "the last phase, or the History that fit returns, which has all. "
-                f"Received: CSVLogger with append=True, {len(phases)} phases."
+                "into the first one's columns",
+                expected="append=False, for a table of the last phase, or the History "
+                "that fit returns, which has all",
+                received=f"CSVLogger with append=True, {len(phases)} phases",
             )
 
 

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from common import files
+from common.errors import wrong
 from distiller.framework import base
 
 FORMAT = 1
@@ -51,9 +52,10 @@ class MethodCheckpoint(keras.callbacks.Callback):
         super().__init__()
         self.filepath = _checked(filepath)
         if mode not in (("min", "max") if monitor else (None,)):
-            raise ValueError(
-                "What is better is not clear. Expected monitor=NAME with mode='min' or "
-                f"'max', or neither. Received: monitor={monitor!r}, mode={mode!r}."
+            raise wrong(
+                "What is better is not clear",
+                expected="monitor=NAME with mode='min' or 'max', or neither",
+                received=f"{monitor=}, {mode=}",
             )
         self.monitor, self.sign = monitor, -1.0 if mode == "min" else 1.0
         self.best = -np.inf
@@ -62,10 +64,11 @@ class MethodCheckpoint(keras.callbacks.Callback):
         """A phase begins: what was best before does not count."""
         del logs
         if not hasattr(self.model, "save_all_weights"):
-            raise ValueError(
-                "Only what fit distils has such weights. Expected a DistillationModel; "
-                "keras.callbacks.ModelCheckpoint is for other models. Received: model="
-                f"{self.model.name!r}, a {type(self.model).__name__}."
+            raise wrong(
+                "Only what fit distils has such weights",
+                expected="a DistillationModel; keras.callbacks.ModelCheckpoint is for "
+                "other models",
+                received=f"model={self.model.name!r}, a {type(self.model).__name__}",
             )
         self.best = -np.inf
 
@@ -86,10 +89,11 @@ class MethodCheckpoint(keras.callbacks.Callback):
         try:
             return str(self.filepath).format(**facts)
         except (IndexError, KeyError, ValueError) as error:
-            raise ValueError(
-                "The file cannot be named so. Expected {phase}, {epoch} or results of "
-                f"an epoch: {', '.join(sorted(facts))}. Received: filepath="
-                f"{str(self.filepath)!r}."
+            raise wrong(
+                "The file cannot be named so",
+                expected="{phase}, {epoch} or results of an epoch: "
+                f"{', '.join(sorted(facts))}",
+                filepath=self.filepath,
             ) from error
 
 
@@ -110,9 +114,10 @@ def write(filepath: os.PathLike, model) -> None:
     """
     path = _checked(filepath)
     if model.method is None:
-        raise ValueError(
-            "The method has no variables before fit. Expected save_weights for the "
-            f"student alone, or a fit before. Received: filepath={str(path)!r}."
+        raise wrong(
+            "The method has no variables before fit",
+            expected="save_weights for the student alone, or a fit before",
+            filepath=path,
         )
     meta = {
         "format": FORMAT,
@@ -193,9 +198,10 @@ def _array(variable) -> np.ndarray:
 def _checked(filepath) -> pathlib.Path:
     path = pathlib.Path(filepath)
     if path.suffix != SUFFIX:
-        raise ValueError(
-            f"All weights of a fit have a file of their own kind. Expected a name "
-            f"ending in {SUFFIX}. Received: filepath={str(filepath)!r}."
+        raise wrong(
+            "All weights of a fit have a file of their own kind",
+            expected=f"a name ending in {SUFFIX}",
+            filepath=filepath,
         )
     return path
 
@@ -212,21 +218,22 @@ def _arrays(path: pathlib.Path) -> dict:
         if lacking or "labels" not in found:
             raise ValueError("it does not say of which data it is")
     except FileNotFoundError:
-        raise ValueError(
-            "There is no such file. Expected one of save_all_weights. "
-            f"Received: filepath={str(path)!r}."
+        raise wrong(
+            "There is no such file", expected="one of save_all_weights", filepath=path
         ) from None
     except _UNREADABLE as error:
-        raise ValueError(
-            "The file cannot be read. Expected one of save_all_weights, complete. "
-            f"Received: filepath={str(path)!r}: {type(error).__name__}: {error}."
+        raise wrong(
+            "The file cannot be read",
+            expected="one of save_all_weights, complete",
+            received=f"filepath={str(path)!r}: {type(error).__name__}: {error}",
         ) from error
     return found
 
 
 def _check(filepath, what: str, expected, received) -> None:
     if expected != received:
-        raise ValueError(
-            f"The file belongs to another model. Expected {what} {expected}. "
-            f"Received: {received} in {str(filepath)!r}."
+        raise wrong(
+            "The file belongs to another model",
+            expected=f"{what} {expected}",
+            received=f"{received} in {str(filepath)!r}",
         )

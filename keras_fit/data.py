@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import base
 from keras_fit import values as fit_values
 from keras_fit import weights as fit_weights
@@ -39,10 +40,11 @@ def batches_of(
         )
     shapes = [getattr(array, "shape", ()) for array in (x, y)]
     if len(shapes[0]) != 4 or not shapes[1] or shapes[0][0] != shapes[1][0]:
-        raise ValueError(
-            "These are no images with their labels. Expected arrays [N, H, W, C] and "
-            "[N], or a tf.data.Dataset of batches with both. "
-            f"Received: {_kind(x)} and {_kind(y)}."
+        raise wrong(
+            "These are no images with their labels",
+            expected="arrays [N, H, W, C] and [N], or a tf.data.Dataset of batches "
+            "with both",
+            received=f"{_kind(x)} and {_kind(y)}",
         )
     with tf.device("cpu"):  # all of them, of which one batch at a time is needed
         given = (x, y) if weight is None else (x, y, weight)
@@ -83,18 +85,21 @@ def as_batch(data) -> dict[str, tf.Tensor]:
         data = dict(zip(("image", "label", image_weights.KEY), data, strict=False))
     if not isinstance(data, dict) or not {"image", "label"} <= data.keys():
         parts = tuple(data) if isinstance(data, dict | tuple | list) else (data,)
-        raise ValueError(
-            "A batch is not clear. Expected images, labels and perhaps weights, or a "
-            f"dict with image and label. Received: {', '.join(map(_kind, parts))}."
+        raise wrong(
+            "A batch is not clear",
+            expected="images, labels and perhaps weights, or a dict with image and "
+            "label",
+            received=", ".join(map(_kind, parts)),
         )
     image, label = data["image"], data["label"]
     if label.shape.rank == 2 and label.shape[1] == 1:
         label = label[:, 0]
     label = fit_values.as_classes(label)
     if label.shape.rank != 1 or not label.dtype.is_integer:
-        raise ValueError(
-            "The labels are no classes. Expected integers [N], such as those of "
-            f"one_hot.argmax(1). Received: {_kind(label)}."
+        raise wrong(
+            "The labels are no classes",
+            expected="integers [N], such as those of one_hot.argmax(1)",
+            received=_kind(label),
         )
     image = tf.cast(image, tf.float32) if image.dtype.is_floating else image
     data = fit_weights.as_floats(data)
@@ -110,15 +115,17 @@ def check_batches(batches: tf.data.Dataset, steps: int, batch_size=None) -> None
     """Raises ValueError unless batches are alike, so large, and an epoch has some."""
     images = batches.element_spec["image"]
     if images.shape.rank and batch_size not in (None, images.shape[0]):
-        raise ValueError(
-            "A dataset has its batches. Expected batch_size=None, or "
-            f"{images.shape[0]}. Received: batch_size={batch_size}."
+        raise wrong(
+            "A dataset has its batches",
+            expected=f"batch_size=None, or {images.shape[0]}",
+            batch_size=batch_size,
         )
     if images.shape.rank != 4 or None in images.shape or steps < 1:
-        raise ValueError(
-            "Batches must be alike and counted. Expected a dataset with images of "
-            "static shape, batch(size, drop_remainder=True), and of known length, or "
-            f"steps_per_epoch. Received: images {images.shape}, {steps} batches."
+        raise wrong(
+            "Batches must be alike and counted",
+            expected="a dataset with images of static shape, batch(size, "
+            "drop_remainder=True), and of known length, or steps_per_epoch",
+            received=f"images {images.shape}, {steps} batches",
         )
 
 
@@ -142,9 +149,10 @@ def data_spec(
         labels = _read_labels(batches, look)
     labels = np.asarray(labels, np.int32).reshape(-1)
     if not 0 <= labels.min() <= labels.max() < num_classes:
-        raise ValueError(
-            f"The labels do not fit the student. Expected them from 0 to "
-            f"{num_classes - 1}. Received: from {labels.min()} to {labels.max()}."
+        raise wrong(
+            "The labels do not fit the student",
+            expected=f"them from 0 to {num_classes - 1}",
+            received=f"from {labels.min()} to {labels.max()}",
         )
     return base.DataSpec(len(labels), num_classes, labels, batch_size)
 
@@ -154,29 +162,32 @@ def check_same(data: base.DataSpec, batches: tf.data.Dataset, y) -> None:
     size = batches.element_spec["image"].shape[0]
     number = data.num_examples if y is None else len(y)
     if (number, size) != (data.num_examples, data.batch_size):
-        raise ValueError(
-            f"The method is made for other data. Expected {data.num_examples} images "
-            f"in batches of {data.batch_size}, or a new DistillationModel of the same "
-            f"student. Received: {number} images in batches of {size}."
+        raise wrong(
+            "The method is made for other data",
+            expected=f"{data.num_examples} images in batches of {data.batch_size}, or "
+            "a new DistillationModel of the same student",
+            received=f"{number} images in batches of {size}",
         )
 
 
 def check_index(method: base.Distiller, batches: tf.data.Dataset) -> None:
     """Raises ValueError if the method needs an index that the batches lack."""
     if method.needs_index and "index" not in batches.element_spec:
-        raise ValueError(
-            "The method remembers every image. Expected arrays, or dicts with image, "
-            "label and index, the image's position in the data. Received: batches "
-            f"with {', '.join(batches.element_spec)}."
+        raise wrong(
+            "The method remembers every image",
+            expected="arrays, or dicts with image, label and index, the image's "
+            "position in the data",
+            received=f"batches with {', '.join(batches.element_spec)}",
         )
 
 
 def _read_labels(batches, look) -> np.ndarray:
     if int(batches.cardinality()) == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(
-            "The data have no end, so that they cannot be counted. Expected "
-            "DistillationModel(..., data=DataSpec(...)), or a dataset without repeat()."
-            f" Received: {batches}."
+        raise wrong(
+            "The data have no end, so that they cannot be counted",
+            expected="DistillationModel(..., data=DataSpec(...)), or a dataset without "
+            "repeat()",
+            received=batches,
         )
     labels, index = [], []
     for batch in fit_values.checked(batches):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from common.errors import wrong
 from distiller.framework import base, specs
 from keras_fit import arrays as fit_arrays
 from keras_fit import callbacks as fit_callbacks
@@ -85,9 +86,10 @@ class DistillationModel(
         if not uses_teacher:
             teacher = None
         elif teacher is None:
-            raise ValueError(
-                "The method learns from a teacher. Expected a net or a Keras model. "
-                f"Received: teacher=None, method={method!r}."
+            raise wrong(
+                "The method learns from a teacher",
+                expected="a net or a Keras model",
+                received=f"teacher=None, {method=}",
             )
         self.is_plain = fit_options.are_plain(student, teacher)
         self.student = wrapped.wrap(student)

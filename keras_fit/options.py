@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import keras
 import tensorflow as tf
 
+from common.errors import wrong
 from keras_fit import weights as fit_weights
 from nets.base import Net
 from op_utils import image_weights, mixed_labels
@@ -23,11 +24,11 @@ _OF_FIT = (
 def check_fit(options: Mapping) -> None:
     """Raises ValueError for arguments of `keras.Model.fit` without a meaning here."""
     if options.get("initial_epoch"):
-        raise ValueError(
+        raise wrong(
             "fit begins every phase anew, with a new optimizer, and counts its epochs "
-            "from 0; a second fit goes on from the weights as they are. Expected "
-            "epochs=HOW_MANY_MORE. Received: "
-            f"initial_epoch={options['initial_epoch']!r}."
+            "from 0; a second fit goes on from the weights as they are",
+            expected="epochs=HOW_MANY_MORE",
+            received=f"initial_epoch={options['initial_epoch']!r}",
         )
     unknown = sorted(options.keys() - {*_OF_FIT, "initial_epoch"})
     if unknown:
@@ -54,9 +55,10 @@ def task_loss(loss) -> Callable:
         return mixed_labels.cross_entropy
     found = keras.losses.get(loss)
     if _takes_probabilities(found):
-        raise ValueError(
-            "The loss takes probabilities, and a student gives logits. Expected "
-            f"from_logits=True. Received: loss={loss!r}."
+        raise wrong(
+            "The loss takes probabilities, and a student gives logits",
+            expected="from_logits=True",
+            received=f"{loss=}",
         )
 
     def of_batch(batch, logits, class_weights=None):
@@ -80,10 +82,11 @@ def _weighted_mean(loss, labels, logits, weights) -> tf.Tensor:
         return tf.reduce_mean(loss(labels, logits, sample_weight=weights))
     values = tf.convert_to_tensor(loss(labels, logits))
     if values.shape.rank != 1:
-        raise ValueError(
-            "Weights need the loss of each image. Expected a keras.losses.Loss, or a "
-            "function that returns one value for each. Received: a loss of shape "
-            f"{values.shape}."
+        raise wrong(
+            "Weights need the loss of each image",
+            expected="a keras.losses.Loss, or a function that returns one value for "
+            "each",
+            received=f"a loss of shape {values.shape}",
         )
     return image_weights.mean(values, weights)
 
@@ -121,9 +124,9 @@ def are_plain(student, teacher) -> bool:
     }
     if len(set(plain.values())) > 1:
         (role,) = (role for role, is_plain in plain.items() if is_plain)
-        raise ValueError(
-            "One net says how it wants pixels and the other does not. Expected "
-            f"{role}=nets.wrap(model, scaling=...). Received: {role}="
-            f"{type(found[role]).__name__} {found[role].name!r}."
+        raise wrong(
+            "One net says how it wants pixels and the other does not",
+            expected=f"{role}=nets.wrap(model, scaling=...)",
+            received=f"{role}={type(found[role]).__name__} {found[role].name!r}",
         )
     return plain["student"]

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from common.errors import wrong
 from keras_fit import data as fit_data
 from keras_fit import weights as fit_weights
 from nets.taps import Output
@@ -21,10 +22,11 @@ class KerasSteps:
             ValueError: there was no `fit`, whose phases and method it is a step of.
         """
         if self.step is None:
-            raise ValueError(
+            raise wrong(
                 "A batch alone does not tell the phase, nor what the method may know "
-                "of the data. Expected fit, and then train_on_batch. Received: "
-                "train_on_batch before fit."
+                "of the data",
+                expected="fit, and then train_on_batch",
+                received="train_on_batch before fit",
             )
         of_phase, of_all = self.counters
         batch = self._batch(data)

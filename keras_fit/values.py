@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from common.errors import wrong
 from nets.base import Net
 
 _PIXELS = 10.0  # what normalised images without a negative number never reach
@@ -60,11 +61,11 @@ def check_pixels(net: Net, x) -> None:
     low, high = float(np.min(images)), float(np.max(images))
     white = max((1 - mean) / std for mean, std in zip(net.mean, net.std, strict=True))
     if low >= 0 and high > max(_PIXELS, 2 * white):
-        raise ValueError(
-            "The images are stored pixels, and floats are taken as normalised ones. "
-            "Expected uint8, which the net normalises by itself, or "
-            "student.normalise(images.astype('uint8')). "
-            f"Received: {tf.as_dtype(dtype).name} from {low:g} to {high:g}."
+        raise wrong(
+            "The images are stored pixels, and floats are taken as normalised ones",
+            expected="uint8, which the net normalises by itself, or "
+            "student.normalise(images.astype('uint8'))",
+            received=f"{tf.as_dtype(dtype).name} from {low:g} to {high:g}",
         )
 
 

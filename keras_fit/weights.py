@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
+from common.errors import wrong
 from op_utils import class_weights as class_weights_lib
 from op_utils import image_weights
 
@@ -23,9 +24,10 @@ def as_floats(batch: Mapping) -> dict:
         weight = weight[:, 0]
     is_number = weight.dtype.is_floating or weight.dtype.is_integer
     if weight.shape.rank != 1 or not is_number:
-        raise ValueError(
-            "Images have one weight each. Expected sample_weight of numbers [N]. "
-            f"Received: {weight.dtype.name} {tuple(weight.shape)}."
+        raise wrong(
+            "Images have one weight each",
+            expected="sample_weight of numbers [N]",
+            received=f"{weight.dtype.name} {tuple(weight.shape)}",
         )
     return {**batch, image_weights.KEY: tf.cast(weight, tf.float32)}
 
