@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from common import files
+from common.errors import wrong
 from teacher_cache import array_facts
 
 TYPES = {
@@ -85,9 +86,10 @@ class ArrayWriter:
 
     def _finish(self):
         if self._rows != self.shape[0]:
-            raise ValueError(
-                f"{self.path} is not complete. Expected {self.shape[0]} rows. "
-                f"Received: {self._rows}."
+            raise wrong(
+                f"{self.path} is not complete",
+                expected=f"{self.shape[0]} rows",
+                received=self._rows,
             )
         self._guarded(self._file.close)
         facts = {
@@ -117,10 +119,11 @@ class ArrayWriter:
         error = np.abs(rows.astype(np.float64) - kept)
         largest = float(error.max(initial=0.0))
         if not np.isfinite(largest):
-            raise ValueError(
-                f"{self.precision} cannot hold {self.path.stem}. Expected finite "
-                "numbers of its range; bfloat16 and float32 have the widest. "
-                f"Received: up to {np.abs(rows).max():g}."
+            raise wrong(
+                f"{self.precision} cannot hold {self.path.stem}",
+                expected="finite numbers of its range; bfloat16 and float32 have the "
+                "widest",
+                received=f"up to {np.abs(rows).max():g}",
             )
         self._absolute = max(self._absolute, largest)
         share = error[rows != 0] / np.abs(rows[rows != 0])

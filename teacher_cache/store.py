@@ -12,6 +12,7 @@ import filelock
 import numpy as np
 
 from common import files
+from common.errors import wrong
 from common.quantities import size as _size
 from teacher_cache import array_facts, array_file, stored_array
 from teacher_cache.array_facts import Damaged
@@ -228,11 +229,12 @@ class CacheFolder:
         )
         free = self.free_bytes()
         if needed > free:
-            raise ValueError(
-                f"the teacher cache does not fit on the disk. Expected {_size(needed)} "
-                f"free in {self.path}: a smaller --augmentation_period, "
-                "--teacher_cache_precision=float16 or another --teacher_cache_dir may "
-                f"help. Received: {_size(free)} free."
+            raise wrong(
+                "the teacher cache does not fit on the disk",
+                expected=f"{_size(needed)} free in {self.path}: a smaller "
+                "--augmentation_period, --teacher_cache_precision=float16 or another "
+                "--teacher_cache_dir may help",
+                received=f"{_size(free)} free",
             )
 
 
