@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import tensorflow as tf
 
 from common import files
+from common.errors import wrong
 
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{10})")
@@ -136,9 +137,10 @@ class Checkpoints:
             saved = {name: saved.get(name) for name in groups}
         wanted = {name: len(group) for name, group in groups.items()}
         if saved != wanted:
-            raise ValueError(
-                f"the checkpoint {path} belongs to another training. Expected "
-                f"variables {wanted}. Received: {saved}."
+            raise wrong(
+                f"the checkpoint {path} belongs to another training",
+                expected=f"variables {wanted}",
+                received=saved,
             )
         status = _tracked(groups).read(str(path / "variables"))
         if are_all:

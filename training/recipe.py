@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from common.errors import wrong
 from op_utils import class_weights
 from training import schedule
 
@@ -127,12 +128,13 @@ def _last_phase(options, phases: Sequence):
         return options
     left = options.epochs - count * options.init_epochs
     if left <= options.warmup_epochs:
-        raise ValueError(
+        raise wrong(
             f"--equal_epochs leaves {max(left, 0)} epochs to the last phase of "
-            f"--distiller={options.distiller}. Expected one or more, beyond the "
-            f"warm-up. Received: --epochs={options.epochs}, {count} initialising "
+            f"--distiller={options.distiller}",
+            expected="one or more, beyond the warm-up",
+            received=f"--epochs={options.epochs}, {count} initialising "
             f"phase{'s' if count > 1 else ''} of --init_epochs={options.init_epochs}, "
-            f"--warmup_epochs={options.warmup_epochs:g}."
+            f"--warmup_epochs={options.warmup_epochs:g}",
         )
     return dataclasses.replace(options, epochs=left)
 
@@ -141,9 +143,10 @@ def _decay_epochs(options) -> np.ndarray:
     points = np.asarray(options.decay_points, np.float64)
     epochs = points * options.epochs if (points < 1).all() else points
     if (epochs >= options.epochs).any():
-        raise ValueError(
-            "A decay point lies beyond the training. Expected shares below 1, or "
-            f"epochs below {options.epochs}, the length of {options.student}'s. "
-            f"Received: --decay_points={','.join(f'{point:g}' for point in points)}."
+        raise wrong(
+            "A decay point lies beyond the training",
+            expected=f"shares below 1, or epochs below {options.epochs}, the length of "
+            f"{options.student}'s",
+            received=f"--decay_points={','.join(f'{point:g}' for point in points)}",
         )
     return epochs

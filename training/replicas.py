@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
+from common.errors import wrong
+
 
 def check_one(what: str, variables: Iterable = (), strategies: Iterable = ()) -> None:
     """Refuses what would add up the updates of several replicas.
@@ -35,8 +37,9 @@ def check_one(what: str, variables: Iterable = (), strategies: Iterable = ()) ->
 
 
 def _refuse(what: str, received: str):
-    raise ValueError(
-        f"{what} trains on one replica. Expected no tf.distribute strategy, or one "
-        "with num_replicas_in_sync=1, around it and around the making of its nets. "
-        f"Received: {received}."
+    raise wrong(
+        f"{what} trains on one replica",
+        expected="no tf.distribute strategy, or one with num_replicas_in_sync=1, "
+        "around it and around the making of its nets",
+        received=received,
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from absl import flags
 
 from common import files
+from common.errors import wrong
 from options import command_line
 from training import report
 from training.observers import metrics_table
@@ -28,9 +29,10 @@ def read_results(folders: Mapping[str, RunFolder]) -> dict[str, dict]:
     results = {}
     for name, folder in folders.items():
         if not folder.is_finished:
-            raise ValueError(
-                f"{name} is not a finished run. Expected a folder with result.json. "
-                f"Received: {folder.path}."
+            raise wrong(
+                f"{name} is not a finished run",
+                expected="a folder with result.json",
+                received=folder.path,
             )
         result = files.read_json(folder.result)
         run_files.check(folder.path, result)
@@ -66,8 +68,8 @@ def main(arguments: list[str]) -> None:
     """Prints the table and writes the plot."""
     for argument in arguments:
         if "=" not in argument:
-            raise ValueError(
-                f"a run needs a name. Expected NAME=RUN_FOLDER. Received: {argument}."
+            raise wrong(
+                "a run needs a name", expected="NAME=RUN_FOLDER", received=argument
             )
     if not arguments:
         raise ValueError("no runs were given. Expected NAME=RUN_FOLDER ....")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from common import files
 from common.digests import file_digest
+from common.errors import wrong
 from options import user_code
 from options.net_options import TEACHER_MODEL
 from options.options import Options
@@ -33,9 +34,10 @@ class _Finished:
     def __init__(self, path: str):
         self.folder = RunFolder(path)
         if not self.folder.is_finished:
-            raise ValueError(
-                "There is no finished run to continue. Expected the folder of a run "
-                f"with its result.json. Received: --continue_from={path}."
+            raise wrong(
+                "There is no finished run to continue",
+                expected="the folder of a run with its result.json",
+                received=f"--continue_from={path}",
             )
         self.config = self.folder.read_config()
         result = files.read_json(self.folder.result)
@@ -48,9 +50,10 @@ class _Finished:
             self.epochs = before + _epochs(result, self.folder)
             self.data = self.config["data_sha256"]
         except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{self.folder.result} is damaged. Expected what a run writes. "
-                f"Received: {type(error).__name__}: {error}."
+            raise wrong(
+                f"{self.folder.result} is damaged",
+                expected="what a run writes",
+                received=f"{type(error).__name__}: {error}",
             ) from error
 
     def settings(self, usual: Options) -> Options:
@@ -116,10 +119,11 @@ def _check_same(name: str, before, now) -> None:
     if is_file and pathlib.Path(now).is_file():
         now = file_digest(now)
     if plain(before) != plain(now):
-        raise ValueError(
+        raise wrong(
             "A run is trained longer as it began; to train its student otherwise, "
-            "begin with --student=RUN_FOLDER/student.keras. Expected "
-            f"--{name}={before}, or nothing. Received: --{name}={now}."
+            "begin with --student=RUN_FOLDER/student.keras",
+            expected=f"--{name}={before}, or nothing",
+            received=f"--{name}={now}",
         )
 
 
@@ -128,10 +132,11 @@ def _teacher(run: _Finished, old: Options, settings: Options) -> dict:
     if old.teacher_checkpoint:
         file = settings.teacher_checkpoint
         if not file:
-            raise ValueError(
+            raise wrong(
                 "The run's teacher came from a file, of which its content is known "
-                f"alone. Expected --teacher=FILE, {old.teacher_checkpoint}. Received: "
-                f"--continue_from={settings.continue_from} alone."
+                "alone",
+                expected=f"--teacher=FILE, {old.teacher_checkpoint}",
+                received=f"--continue_from={settings.continue_from} alone",
             )
         _check_same("teacher_checkpoint", old.teacher_checkpoint, file)
         return {"teacher": "", "teacher_checkpoint": file}
@@ -146,10 +151,10 @@ def _teacher(run: _Finished, old: Options, settings: Options) -> dict:
     if not file:
         folder = RunFolder(old.for_teacher().train_dir)
         if not folder.is_finished or not folder.student.exists():
-            raise ValueError(
-                "The run's teacher is not where teachers are trained. Expected "
-                f"--teacher_dir with {folder.path.name}, or --teacher=FILE. Received: "
-                f"--teacher_dir={settings.teacher_dir}."
+            raise wrong(
+                "The run's teacher is not where teachers are trained",
+                expected=f"--teacher_dir with {folder.path.name}, or --teacher=FILE",
+                received=f"--teacher_dir={settings.teacher_dir}",
             )
         file = str(folder.student)
     unused = dict.fromkeys(TEACHER_MODEL, "")  # the file says it itself
@@ -210,17 +215,19 @@ def taken_on(settings: Options, data, student, teacher, method):
         return method
     run = _Finished(settings.continue_from)
     if data.digest != run.data:
-        raise ValueError(
-            f"A run is trained longer on its own images. Expected those of {run.data}. "
-            f"Received: --dataset={settings.dataset} with {data.digest}."
+        raise wrong(
+            "A run is trained longer on its own images",
+            expected=f"those of {run.data}",
+            received=f"--dataset={settings.dataset} with {data.digest}",
         )
     for role, net in (("student", student), ("teacher", teacher)):
         expected = run.weights.get(role)
         received = None if net is None else fingerprint.net_digest(net)
         if expected and received != expected:
-            raise ValueError(
-                f"The {role} is not as the run {run.folder.path} ended. Expected "
-                f"weights with SHA-256 {expected}. Received: {received}."
+            raise wrong(
+                f"The {role} is not as the run {run.folder.path} ended",
+                expected=f"weights with SHA-256 {expected}",
+                received=received,
             )
     if method.variables:
         _restore(run, student, method)
@@ -232,15 +239,16 @@ def _restore(run: _Finished, student, method) -> None:
     checkpoints, digest = run.folder.checkpoints, fingerprint.net_digest(student)
     found = checkpoints.newest(lambda text: None)
     if found is None:
-        raise ValueError(
-            "The method has variables of its own, which are in the run's checkpoints. "
-            f"Expected them in {checkpoints.directory}. Received: no checkpoint."
+        raise wrong(
+            "The method has variables of its own, which are in the run's checkpoints",
+            expected=f"them in {checkpoints.directory}",
+            received="no checkpoint",
         )
     groups = {"student": student.variables, "method": method.variables}
     checkpoints.restore(found[0], groups, are_all=False)
     if fingerprint.net_digest(student) != digest:  # of an earlier step
-        raise ValueError(
-            f"The last checkpoint of {run.folder.path} is damaged. Expected the "
-            f"weights of {run.folder.student.name} in it. Received: {found[0].name} "
-            f"with others ({json.dumps(found[1])})."
+        raise wrong(
+            f"The last checkpoint of {run.folder.path} is damaged",
+            expected=f"the weights of {run.folder.student.name} in it",
+            received=f"{found[0].name} with others ({json.dumps(found[1])})",
         )

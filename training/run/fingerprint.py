@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
+from common.errors import wrong
+
 # Names are the tracer's, other ones each time; a graph is what is left without them.
 _NAMES = ("_class", "_user_specified_name", "container", "shared_name", "debug_name")
 _NAMES += ("_gradient_op_type",)  # of functions with a gradient of their own, as silu
@@ -37,9 +39,10 @@ def weights_digest(function, variables: Iterable) -> str:
         elif id(captured) in by_handle:
             _add_array(digest, by_handle[id(captured)].numpy())
         else:
-            raise ValueError(
-                "A net reads a resource that is none of its variables. Expected "
-                f"variables that Keras tracks. Received: {captured}."
+            raise wrong(
+                "A net reads a resource that is none of its variables",
+                expected="variables that Keras tracks",
+                received=captured,
             )
     return digest.hexdigest()
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from common import files
 from common.digests import file_digest, short
+from common.errors import wrong
 from training.run import fingerprint
 
 RESULT = "result.json"
@@ -33,9 +34,8 @@ def check(folder: pathlib.Path, result: Mapping) -> None:
     recorded = result.get("files", {})
     texts = [*recorded, *recorded.values()] if isinstance(recorded, dict) else [None]
     if not all(isinstance(text, str) for text in texts):
-        raise ValueError(
-            f"{folder / RESULT} is damaged. Expected digests of files. Received: "
-            f"files={recorded!r}."
+        raise wrong(
+            f"{folder / RESULT} is damaged", expected="digests of files", files=recorded
         )
     for name, digest in recorded.items():
         path = folder / name
@@ -69,8 +69,8 @@ def check_all(folder, load: Callable) -> None:
     """
     result = files.read_json(folder.result)
     if not isinstance(result, dict):
-        raise ValueError(
-            f"{folder.result} is damaged. Expected a result. Received: {result!r}."
+        raise wrong(
+            f"{folder.result} is damaged", expected="a result", received=f"{result!r}"
         )
     check(folder.path, result)
     recorded = result.get("student", {}).get("weights_sha256")
