@@ -19,7 +19,7 @@ from absl import flags
 
 import dataloader
 from common import before_tensorflow
-from common.errors import NonFiniteLoss
+from common.errors import NonFiniteLoss, wrong
 from comparison.grid import cells as cells_lib
 from comparison.grid import estimate, listing, search
 from comparison.grid import flags as grid_flags
@@ -78,9 +78,10 @@ def check_data_set(name: str, data_dir: str | None, is_planned: bool) -> None:
     """Raises ValueError if there is no such data set, so that not every run fails."""
     is_here = dataloader.is_here(name, data_dir)
     if dataloader.is_path(name) and not (is_here or is_planned):
-        raise ValueError(
-            "The data are not on this machine. Expected the path of an existing file "
-            f"or folder. Received: --dataset={name}."
+        raise wrong(
+            "The data are not on this machine",
+            expected="the path of an existing file or folder",
+            received=f"--dataset={name}",
         )
 
 
@@ -97,10 +98,10 @@ def check_data(cells) -> None:
 def canonical_cell(settings):
     """`canonical`, for a run of a grid, which begins afresh."""
     if settings.continue_from:
-        raise ValueError(
-            "A grid compares runs that begin afresh. Expected "
-            "train_w_distill.py --continue_from for a single one. "
-            f"Received: --continue_from={settings.continue_from}."
+        raise wrong(
+            "A grid compares runs that begin afresh",
+            expected="train_w_distill.py --continue_from for a single one",
+            received=f"--continue_from={settings.continue_from}",
         )
     return canonical(settings)
 

@@ -13,6 +13,7 @@ from absl import flags
 
 import dataloader
 from common import files
+from common.errors import wrong
 from nets import class_names, costs, for_data, given
 from op_utils import metrics
 from options import command_line, option_flags
@@ -73,9 +74,10 @@ def main() -> None:
     is_json, mark = output.suffix == ".json", "expected_calibration_error"
     old = files.read_json(output) if is_json and output.exists() else {mark: None}
     if not is_json or not isinstance(old, dict) or mark not in old:
-        raise ValueError(
-            "the figures would overwrite something else. Expected a new .json file or "
-            f"one of an earlier evaluation. Received: --output={output}."
+        raise wrong(
+            "the figures would overwrite something else",
+            expected="a new .json file or one of an earlier evaluation",
+            received=f"--output={output}",
         )
     option_flags.load_imports()
     dataset = dataloader.load(

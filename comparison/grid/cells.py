@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import distiller
 from common import files
+from common.errors import wrong
 from comparison.grid import block_seeds, idle_axes
 from comparison.grid import record as record_lib
 from comparison.grid.definition import Grid, Method
@@ -196,7 +197,7 @@ def _reason(path: pathlib.Path) -> str:
     """Why the last try failed, as the runner wrote it."""
     found = files.read_json(path)
     if not isinstance(found, dict) or not isinstance(found.get("reason"), str):
-        raise ValueError(f"{path} is damaged. Expected a reason. Received: {found!r}.")
+        raise wrong(f"{path} is damaged", expected="a reason", received=f"{found!r}")
     return found["reason"]
 
 

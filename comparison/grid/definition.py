@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import distiller
+from common.errors import wrong
 from options import option, option_flags, user_code
 from options.options import Options
 
@@ -115,11 +116,11 @@ class Grid:
         for axis in self.axes:
             if not any(axis.applies_to(method) for method in self.methods):
                 known = {n for m in self.methods for n in m.spec.hyperparameters}
-                raise ValueError(
-                    "No method of the grid has what --vary names. Expected a flag of "
-                    "train_w_distill.py or a hyperparameter, one of "
-                    f"{', '.join(sorted(known))}. Received: "
-                    f"--vary={'/'.join(axis.names)}."
+                raise wrong(
+                    "No method of the grid has what --vary names",
+                    expected="a flag of train_w_distill.py or a hyperparameter, one of "
+                    f"{', '.join(sorted(known))}",
+                    received=f"--vary={'/'.join(axis.names)}",
                 )
 
     def _check_once(self, method: Method) -> None:
@@ -132,10 +133,11 @@ class Grid:
         ]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(
-                    f"Two axes vary {name} of {method.label}. Expected one, or "
-                    "METHOD.NAME in each. Received: --vary="
-                    f"{' --vary='.join('/'.join(axis.names) for axis in self.axes)}."
+                given = " --vary=".join("/".join(axis.names) for axis in self.axes)
+                raise wrong(
+                    f"Two axes vary {name} of {method.label}",
+                    expected="one, or METHOD.NAME in each",
+                    received=f"--vary={given}",
                 )
 
     def cells(self) -> Iterator[tuple]:
@@ -179,13 +181,14 @@ def read_methods(entries: Sequence[str]) -> tuple[Method, ...]:
 def read_pairs(entries: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Pairs from texts, each "TEACHER:STUDENT"; ValueError if one is none."""
     pairs = [tuple(map(os.path.expanduser, e.split(":"))) for e in entries]
-    wrong = [
+    others = [
         e for e, p in zip(entries, pairs, strict=True) if len(p) != 2 or not all(p)
     ]
-    if wrong:
-        raise ValueError(
-            "A pair of nets is not one. Expected TEACHER:STUDENT, such as "
-            f"resnet20:resnet8. Received: --pairs={wrong[0]}."
+    if others:
+        raise wrong(
+            "A pair of nets is not one",
+            expected="TEACHER:STUDENT, such as resnet20:resnet8",
+            received=f"--pairs={others[0]}",
         )
     return tuple(pairs)
 
@@ -197,10 +200,11 @@ def read_axis(text: str) -> Axis:
     values = tuple(tuple(value.split("/")) for value in values.split(","))
     is_whole = all(len(v) == len(names) and all(v) for v in values)
     if not equals or not all(names) or not is_whole:
-        raise ValueError(
-            "What is varied cannot be read. Expected NAME=V1,V2,... or, of what "
-            "changes together, NAME/OTHER=V1/W1,V2/W2,.... Received: "
-            f"--vary={text}."
+        raise wrong(
+            "What is varied cannot be read",
+            expected="NAME=V1,V2,... or, of what changes together, "
+            "NAME/OTHER=V1/W1,V2/W2,...",
+            received=f"--vary={text}",
         )
     _check_list(f"vary={text.partition('=')[0]}", values)
     return Axis(names, values)
@@ -216,9 +220,10 @@ def _of_files(pattern: str) -> list[Method]:
             spec = distiller.resolve(settings["distiller"], settings.get("hparam", ()))
             found.append(Method(spec.name, spec.name, settings, path))
     if not found:
-        raise ValueError(
-            "There is no flag file of a method. Expected a file or pattern whose files "
-            f"have a --distiller. Received: --methods={pattern}."
+        raise wrong(
+            "There is no flag file of a method",
+            expected="a file or pattern whose files have a --distiller",
+            received=f"--methods={pattern}",
         )
     return found
 
@@ -266,23 +271,26 @@ def _check_names(names: Sequence[str]) -> None:
     free = [f.name for f in dataclasses.fields(Options) if f.metadata["is_number_free"]]
     for name in names:
         if name in (*_SIDES, *free):
-            raise ValueError(
-                "What is varied is a side of the grid, or changes no number. Expected "
-                "--methods, --pairs, --fractions or --seeds for those, and other flags "
-                f"or hyperparameters here. Received: --vary={name}."
+            raise wrong(
+                "What is varied is a side of the grid, or changes no number",
+                expected="--methods, --pairs, --fractions or --seeds for those, and "
+                "other flags or hyperparameters here",
+                received=f"--vary={name}",
             )
         if names.count(name) > 1:
-            raise ValueError(
-                "Two axes name the same. Expected all values in one --vary. Received: "
-                f"{name} twice."
+            raise wrong(
+                "Two axes name the same",
+                expected="all values in one --vary",
+                received=f"{name} twice",
             )
 
 
 def _check_list(name: str, values: Sequence) -> None:
     if not values or len(set(map(repr, values))) < len(values):
-        raise ValueError(
-            "A side of the grid is empty or names something twice. Expected different "
-            f"values. Received: --{name}={','.join(map(_text, values))}."
+        raise wrong(
+            "A side of the grid is empty or names something twice",
+            expected="different values",
+            received=f"--{name}={','.join(map(_text, values))}",
         )
 
 

@@ -6,6 +6,7 @@ import sys
 from absl import flags
 
 from common.digests import file_digest
+from common.errors import wrong
 from comparison import catalogue
 from comparison.grid import block_seeds, search
 from comparison.grid import definition as grid
@@ -64,17 +65,19 @@ def read(settings) -> grid.Grid:
     """The grid that the flags name; ValueError if they do not fit together."""
     for name in ("list", "list_nets"):
         if flags.FLAGS[name].value:
-            raise ValueError(
-                f"--{name} is not the benchmark's. Expected train_w_distill.py "
-                f"--{name}. Received: --{name}."
+            raise wrong(
+                f"--{name} is not the benchmark's",
+                expected=f"train_w_distill.py --{name}",
+                received=f"--{name}",
             )
     _check_modes()
     names = option_flags.given()
     for name, instead in _TAKEN.items():
         if name in names:
-            raise ValueError(
-                f"--{name} is what a grid varies. Expected {instead}. "
-                f"Received: --{name}={names[name]}."
+            raise wrong(
+                f"--{name} is what a grid varies",
+                expected=instead,
+                received=f"--{name}={names[name]}",
             )
     for name, instead in _EITHER.items():
         if name in names and flags.FLAGS[instead].value:
@@ -103,9 +106,10 @@ def _check_modes() -> None:
     """Tells what has no effect; ValueError if two say what to do instead of running."""
     given = {name: flags.FLAGS[name].value for name in ("dry_run", "report_only")}
     if all(given.values()):
-        raise ValueError(
-            "A dry run writes no report. Expected --dry_run or --report_only. "
-            "Received: both."
+        raise wrong(
+            "A dry run writes no report",
+            expected="--dry_run or --report_only",
+            received="both",
         )
     for mode, names in (
         ("dry_run", ("jobs", "report_dir", "published", "reference")),
@@ -145,15 +149,17 @@ def read_search() -> list[search.Range]:
     for name in ("vary", "shard"):
         if ranges and flags.FLAGS[name].present:
             value = flags.FLAGS[name].value
-            raise ValueError(
-                "A search chooses its runs by the results of others. Expected no "
-                f"--{name} beside --search. Received: --{name}={value}."
+            raise wrong(
+                "A search chooses its runs by the results of others",
+                expected=f"no --{name} beside --search",
+                received=f"--{name}={value}",
             )
     is_folder = flags.FLAGS.dataset.startswith("folder:")  # may have a split of its own
     if ranges and not flags.FLAGS.validation and not is_folder:
-        raise ValueError(
-            "A search goes by the accuracy on held-out images. Expected a validation "
-            "split, such as --validation=0.1. Received: --validation=0."
+        raise wrong(
+            "A search goes by the accuracy on held-out images",
+            expected="a validation split, such as --validation=0.1",
+            received="--validation=0",
         )
     if flags.FLAGS["trials"].present and not ranges:
         print("note: --trials has no effect without --search")
@@ -166,8 +172,9 @@ def read_shard() -> slice:
     first, _, count = text.partition("/")
     is_one = first.isdecimal() and count.isdecimal()
     if not is_one or not 1 <= int(first) <= int(count):
-        raise ValueError(
-            "The shard is none. Expected I/N with I from 1 to N. "
-            f"Received: --shard={text}."
+        raise wrong(
+            "The shard is none",
+            expected="I/N with I from 1 to N",
+            received=f"--shard={text}",
         )
     return slice(int(first) - 1, None, int(count))

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
+from common.errors import wrong
+
 
 def left_out(cells: Sequence) -> list:
     """The cells in their order, without what is varied to no effect.
@@ -59,9 +61,10 @@ def _check_methods_differ(cells: Sequence) -> None:
     for cell in cells:
         other = first.setdefault(cell.record.folder, cell.record).method
         if other != cell.record.method:
-            raise ValueError(
-                "Two methods of the grid are one run. Expected methods that differ. "
-                f"Received: {other} and {cell.record.method}."
+            raise wrong(
+                "Two methods of the grid are one run",
+                expected="methods that differ",
+                received=f"{other} and {cell.record.method}",
             )
 
 
@@ -70,7 +73,8 @@ def _check_differ(cells: Sequence) -> None:
     for cell in cells:
         other = first.setdefault(cell.record.folder, cell).record
         if other != cell.record:
-            raise ValueError(
-                "Two values that are varied give one run. Expected values that "
-                f"differ. Received: {other.label} and {cell.record.label}."
+            raise wrong(
+                "Two values that are varied give one run",
+                expected="values that differ",
+                received=f"{other.label} and {cell.record.label}",
             )

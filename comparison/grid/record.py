@@ -8,6 +8,7 @@ from typing import Any
 
 import distiller
 from common import files
+from common.errors import wrong
 from training.observers import metrics_table
 from training.run import provenance, run_files
 from training.run.run_folder import RunFolder
@@ -225,9 +226,10 @@ def read(record: Record, reason: str = "") -> Record:
     try:
         _read_all(found)
     except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
-        raise ValueError(
-            f"{folder.result} or {folder.metrics.name} is damaged. Expected what a run "
-            f"writes. Received: {type(error).__name__}: {error}."
+        raise wrong(
+            f"{folder.result} or {folder.metrics.name} is damaged",
+            expected="what a run writes",
+            received=f"{type(error).__name__}: {error}",
         ) from error
     run_files.check(folder.path, result)
     if folder.config.exists():

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import optuna
 
+from common.errors import wrong
 from comparison.grid.definition import Axis, Grid, Method
 from comparison.grid.record import Record
 
@@ -58,9 +59,10 @@ class Range:
         """The least and the largest; ValueError if there are not two."""
         low, high = math.ceil(self.low), math.floor(self.high)
         if low >= high:
-            raise ValueError(
-                f"{self.name} is a whole number. Expected a range with two of them. "
-                f"Received: --search={self.name}:{self.low:g}:{self.high:g}."
+            raise wrong(
+                f"{self.name} is a whole number",
+                expected="a range with two of them",
+                received=f"--search={self.name}:{self.low:g}:{self.high:g}",
             )
         return low, high
 
@@ -75,10 +77,11 @@ def read_range(text: str) -> Range:
     log = rest[2:] == ["log"]
     is_right = math.isfinite(high - low) and low < high and (low > 0 or not log)
     if not name or not is_right or rest[2:] not in ([], ["log"]):
-        raise ValueError(
-            "What is searched cannot be read. Expected NAME:LOW:HIGH or "
-            "NAME:LOW:HIGH:log, finite, with LOW below HIGH and, for log, above 0. "
-            f"Received: --search={text}."
+        raise wrong(
+            "What is searched cannot be read",
+            expected="NAME:LOW:HIGH or NAME:LOW:HIGH:log, finite, with LOW below HIGH "
+            "and, for log, above 0",
+            received=f"--search={text}",
         )
     return Range(name, low, high, log)
 
@@ -140,9 +143,10 @@ def validation_accuracy(records: Sequence[Record]) -> float | None:
         return None
     found = [record.best_validation for record in records]
     if None in found:
-        raise ValueError(
-            "A search goes by the accuracy on held-out images. Expected a validation "
-            "split, such as --validation=0.1. Received: none."
+        raise wrong(
+            "A search goes by the accuracy on held-out images",
+            expected="a validation split, such as --validation=0.1",
+            received="none",
         )
     return statistics.fmean(found)
 
@@ -190,9 +194,10 @@ def with_effect(
         (found if is_varied else others).append(study)
     if not found:
         names = ", ".join(r.name for study in others[:1] for r in study.ranges)
-        raise ValueError(
-            "What is searched changes nothing of the runs. Expected a flag or "
-            f"hyperparameter that they use. Received: --search={names}."
+        raise wrong(
+            "What is searched changes nothing of the runs",
+            expected="a flag or hyperparameter that they use",
+            received=f"--search={names}",
         )
     return found, [study.grid for study in others]
 
@@ -211,10 +216,11 @@ def _typed(searched: Range, method: Method) -> Range:
     """
     usual = Axis((searched.name,), ()).usual(method)[0]
     if isinstance(usual, bool | str | tuple):
-        raise ValueError(
-            f"{searched.name} is no number. Expected a number, or --vary="
-            f"{searched.name}=... for values of another kind. Received: "
-            f"--search={searched.name}:{searched.low:g}:{searched.high:g}."
+        raise wrong(
+            f"{searched.name} is no number",
+            expected=f"a number, or --vary={searched.name}=... for values of another "
+            "kind",
+            received=f"--search={searched.name}:{searched.low:g}:{searched.high:g}",
         )
     found = dataclasses.replace(searched, whole=isinstance(usual, int))
     ends = tuple((text,) for text in found.ends)
