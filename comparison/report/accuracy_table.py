@@ -1,20 +1,20 @@
 """The report's table of accuracies and differences, and what they rest on."""
 
-from comparison.report.blocks import Grid
+from comparison.report.blocks import TextTable
 from comparison.report.differences import Difference, Evidence
 from comparison.report.references import ALONE
 from comparison.report.summary import Row, Table
 from comparison.report.tables import MISSING, mean_std, seeds
 
 
-def accuracy(table: Table) -> Grid:
+def accuracy(table: Table) -> TextTable:
     """Accuracies and the differences to the reference."""
     to = "student alone" if table.reference == ALONE else table.reference
     header = (
         "Method", "Seeds", "Last epoch", "Best on validation", f"To {to}", "SE",
         "95 % interval", "p",
     )  # fmt: skip
-    return Grid(header, tuple(map(_row, table.rows)))
+    return TextTable(header, tuple(map(_row, table.rows)))
 
 
 def _row(row: Row) -> tuple[str, ...]:

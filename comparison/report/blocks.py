@@ -26,8 +26,8 @@ class Code:
 
 
 @dataclasses.dataclass(frozen=True)
-class Grid:
-    """A table.
+class TextTable:
+    """A table of texts.
 
     Attributes:
         header: names of the columns.
@@ -53,4 +53,4 @@ class Plot:
     text: str
 
 
-Block = Heading | Paragraph | Code | Grid | Plot
+Block = Heading | Paragraph | Code | TextTable | Plot

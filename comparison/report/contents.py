@@ -15,7 +15,7 @@ from comparison.report import (
     summary,
     tables,
 )
-from comparison.report.blocks import Block, Code, Grid, Heading, Paragraph, Plot
+from comparison.report.blocks import Block, Code, Heading, Paragraph, Plot, TextTable
 from comparison.report.figures import percent
 from comparison.report.summary import Pair
 
@@ -134,7 +134,9 @@ def _unequal(pairs: Sequence[Pair]) -> list[Block]:
             "These cells were not trained under equal conditions, although the grid "
             "does not vary them: their differences may come from that."
         ),
-        Grid(("Pair", "Condition", "Value", "Cells of"), tuple(rows), (0, 1, 2, 3)),
+        TextTable(
+            ("Pair", "Condition", "Value", "Cells of"), tuple(rows), (0, 1, 2, 3)
+        ),
     ]
 
 
@@ -155,7 +157,7 @@ def _conditions(pairs: Sequence[Pair]) -> list[Block]:
     if not rows:
         return []
     heading = Heading(2, "Conditions of all finished cells")
-    return [heading, Grid(("Condition", "Value"), tuple(rows), words=(0, 1))]
+    return [heading, TextTable(("Condition", "Value"), tuple(rows), words=(0, 1))]
 
 
 def _missing(records: Sequence[Record]) -> list[Block]:
@@ -166,5 +168,5 @@ def _missing(records: Sequence[Record]) -> list[Block]:
         text = "The grid has no cells."
     elif not failed.rows and not count:
         text = "Nothing: all cells are finished."
-    grids = [grid for grid in (failed, missing) if grid.rows]
-    return [Heading(2, "Missing"), Paragraph(text), *grids]
+    found = [table for table in (failed, missing) if table.rows]
+    return [Heading(2, "Missing"), Paragraph(text), *found]

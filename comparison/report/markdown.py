@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from comparison.report.blocks import Block, Code, Grid, Heading, Paragraph, Plot
+from comparison.report.blocks import Block, Code, Heading, Paragraph, Plot, TextTable
 
 PAGE = "report.html"  # beside it
 
@@ -31,7 +31,7 @@ def _block(block: Block) -> str:
             longest = max(map(len, re.findall("`+", block.text)), default=0)
             fence = "`" * max(3, longest + 1)
             return f"{fence}\n{block.text}\n{fence}"
-        case Grid():
+        case TextTable():
             columns = range(len(block.header))
             rule = ["---" if i in block.words else "---:" for i in columns]
             head, *rows = (map(escaped, row) for row in (block.header, *block.rows))

@@ -4,7 +4,7 @@ import base64
 import html
 from collections.abc import Sequence
 
-from comparison.report.blocks import Block, Code, Grid, Heading, Paragraph, Plot
+from comparison.report.blocks import Block, Code, Heading, Paragraph, Plot, TextTable
 
 # So many sections are found without a list of them.
 _FEW = 6
@@ -91,8 +91,8 @@ def _block(block: Block, names: dict[int, str]) -> str:
             return f"<p>{html.escape(block.text)}</p>"
         case Code():
             return f"<pre>{html.escape(block.text)}</pre>"
-        case Grid():
-            return _grid(block)
+        case TextTable():
+            return _table(block)
         case Plot():
             data, text = base64.b64encode(block.svg).decode(), html.escape(block.text)
             return (
@@ -102,18 +102,18 @@ def _block(block: Block, names: dict[int, str]) -> str:
             )
 
 
-def _grid(grid: Grid) -> str:
+def _table(table: TextTable) -> str:
     def row(cells: Sequence[str], tag: str) -> str:
         found = (cell(i, text, tag) for i, text in enumerate(cells))
         return f"<tr>{''.join(found)}</tr>"
 
     def cell(i: int, text: str, tag: str) -> str:
-        classes = "word" * (i in grid.words) + " long" * (len(text) > _LONG)
+        classes = "word" * (i in table.words) + " long" * (len(text) > _LONG)
         attribute = f' class="{classes.strip()}"' if classes.strip() else ""
         return f"<{tag}{attribute}>{html.escape(text)}</{tag}>"
 
-    body = "\n".join(row(cells, "td") for cells in grid.rows)
+    body = "\n".join(row(cells, "td") for cells in table.rows)
     return (
-        f'<div class="scroll" tabindex="0"><table>\n<thead>{row(grid.header, "th")}'
+        f'<div class="scroll" tabindex="0"><table>\n<thead>{row(table.header, "th")}'
         f"</thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
     )

@@ -4,7 +4,7 @@ import collections
 from collections.abc import Sequence
 
 from comparison.report import published
-from comparison.report.blocks import Block, Grid, Heading, Paragraph
+from comparison.report.blocks import Block, Heading, Paragraph, TextTable
 from comparison.report.figures import percent
 from comparison.report.published import Fact
 from comparison.report.summary import Pair
@@ -25,7 +25,7 @@ def blocks(pair: Pair) -> list[Block]:
     if not found:
         none = "No published number is known of these two nets on this data set."
         return [heading, Paragraph(none)]
-    return [heading, _grid(pair, found), Paragraph(_note(pair))]
+    return [heading, _table(pair, found), Paragraph(_note(pair))]
 
 
 def _note(pair: Pair) -> str:
@@ -36,7 +36,7 @@ def _note(pair: Pair) -> str:
     )
 
 
-def _grid(pair: Pair, found: Sequence[Fact]) -> Grid:
+def _table(pair: Pair, found: Sequence[Fact]) -> TextTable:
     key = published.dataset_key(pair.dataset)
     student = published.net_key(_net(pair, "student", pair.student), key)
     header = ("Method", "Published as", "Published", "Here", "Source", "Note")
@@ -58,7 +58,7 @@ def _grid(pair: Pair, found: Sequence[Fact]) -> Grid:
                 fact.note or MISSING,
             )
         )
-    return Grid(header, tuple(rows), words=(0, 1, 4, 5))
+    return TextTable(header, tuple(rows), words=(0, 1, 4, 5))
 
 
 def _here(pair: Pair, method: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from comparison.grid.record import FAILED, FINISHED, Record
 from comparison.report import summary
-from comparison.report.blocks import Grid
+from comparison.report.blocks import TextTable
 from comparison.report.figures import percent
 from comparison.report.spread import Spread
 from comparison.report.summary import Pair, Row, Table
@@ -34,7 +34,7 @@ def teacher(pair: Pair) -> str | None:
     return None if found == MISSING else f"The teacher's test accuracy is {found} %."
 
 
-def costs(table: Table) -> Grid:
+def costs(table: Table) -> TextTable:
     """What a method takes; apart, because seconds differ from machine to machine."""
     header = (
         "Method", "Epochs", "Student passes", "Teacher passes", "Seconds",
@@ -42,7 +42,7 @@ def costs(table: Table) -> Grid:
         "Hyperparameters",
     )  # fmt: skip
     rows = tuple(map(_cost_row, table.rows))
-    return Grid(header, rows, words=(0, len(header) - 1))
+    return TextTable(header, rows, words=(0, len(header) - 1))
 
 
 def _cost_row(row: Row) -> tuple[str, ...]:
@@ -84,16 +84,16 @@ def _teacher_passes(records: Sequence[Record]) -> str:
     return f"{own} an image, the rest from the cache"
 
 
-def across(pair: Pair) -> Grid:
+def across(pair: Pair) -> TextTable:
     """Last accuracies of a pair: a row a method, a column a fraction."""
     labels = dict.fromkeys(row.label for table in pair.tables for row in table.rows)
     cells = [{row.label: row.last for row in table.rows} for table in pair.tables]
     header = ("Method", *(percent(table.fraction) for table in pair.tables))
     rows = ((n, *(mean_std(own.get(n, Spread(0))) for own in cells)) for n in labels)
-    return Grid(header, tuple(rows))
+    return TextTable(header, tuple(rows))
 
 
-def best_trials(pair: Pair) -> Grid:
+def best_trials(pair: Pair) -> TextTable:
     """Of each method that has several rows, the one with the best validation mean."""
     rows = []
     for table in pair.tables:
@@ -103,23 +103,23 @@ def best_trials(pair: Pair) -> Grid:
             count = f"{own.finished} of {own.planned}"
             rows.append((own.method, percent(table.fraction), count, *found))
     header = ("Method", "Training data", "Trials", "Best trial", "Validation")
-    return Grid(header, tuple(rows), words=(0, 3))
+    return TextTable(header, tuple(rows), words=(0, 3))
 
 
-def failed(records: Sequence[Record]) -> Grid:
+def failed(records: Sequence[Record]) -> TextTable:
     """The cells that failed, and why."""
     rows = ((name(r), r.reason or MISSING) for r in records if r.state == FAILED)
-    return Grid(("Failed cell", "Reason"), tuple(rows), words=(0, 1))
+    return TextTable(("Failed cell", "Reason"), tuple(rows), words=(0, 1))
 
 
-def unfinished(records: Sequence[Record]) -> Grid:
+def unfinished(records: Sequence[Record]) -> TextTable:
     """The cells that did not end; those that differ in the seed only share a row."""
     seeds: dict[str, list[int]] = {}
     for record in records:
         if record.state not in (FAILED, FINISHED):
             seeds.setdefault(_place(record), []).append(record.seed)
     rows = ((n, ", ".join(map(str, sorted(own)))) for n, own in seeds.items())
-    return Grid(("Missing cells", "Seeds"), tuple(rows), words=(0, 1))
+    return TextTable(("Missing cells", "Seeds"), tuple(rows), words=(0, 1))
 
 
 def name(record: Record) -> str:
