@@ -1,7 +1,7 @@
 """The report's table of accuracies and differences, and what they rest on."""
 
-from comparison.report.blocks import TextTable
 from comparison.report.differences import Difference, Evidence
+from comparison.report.parts import TextTable
 from comparison.report.references import ALONE
 from comparison.report.summary import Row, Table
 from comparison.report.tables import MISSING, mean_std, seeds

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from comparison.report.blocks import Block, Code, Heading, Paragraph, Plot, TextTable
+from comparison.report.parts import Block, Code, Heading, Paragraph, Plot, TextTable
 
 PAGE = "report.html"  # beside it
 

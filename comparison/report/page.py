@@ -4,7 +4,7 @@ import base64
 import html
 from collections.abc import Sequence
 
-from comparison.report.blocks import Block, Code, Heading, Paragraph, Plot, TextTable
+from comparison.report.parts import Block, Code, Heading, Paragraph, Plot, TextTable
 
 # So many sections are found without a list of them.
 _FEW = 6

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from common import files
 from comparison.grid.record import Record
 from comparison.report import (
-    contents,
     data_files,
     markdown,
     page,
     published_table,
+    sections,
     summary,
 )
 from comparison.report.references import ALONE
@@ -51,7 +51,7 @@ def write(
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    found = contents.blocks(
+    found = sections.blocks(
         records,
         title=title,
         command=command,

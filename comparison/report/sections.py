@@ -15,8 +15,8 @@ from comparison.report import (
     summary,
     tables,
 )
-from comparison.report.blocks import Block, Code, Heading, Paragraph, Plot, TextTable
 from comparison.report.figures import percent
+from comparison.report.parts import Block, Code, Heading, Paragraph, Plot, TextTable
 from comparison.report.summary import Pair
 
 # A condition's labels are listed up to here.
