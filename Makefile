@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/python train_w_distill.py --flagfile=configs/demo/teacher.flags
 	$(BIN)/python train_w_distill.py --flagfile=configs/demo/alone.flags
 	$(BIN)/python train_w_distill.py --flagfile=configs/demo/distilled.flags
-	$(BIN)/python -m training.observers.curves --plot=runs/demo/curves.png \
+	$(BIN)/python -m comparison.report.plots.curves --plot=runs/demo/curves.png \
 	  teacher=runs/demo/teacher alone=runs/demo/alone distilled=runs/demo/distilled
 
 benchmark-smoke: .venv/installed

@@ -19,7 +19,7 @@ OLD_NAMES = "common.moved"
 # Command-line modules report wrong input as the scripts do, and nothing imports them.
 COMMANDS = {
     "nets/import_weights.py": "options.command_line",
-    "training/observers/curves.py": "options.command_line",
+    "comparison/report/plots/curves.py": "options.command_line",
 }
 # Asked for as `distiller.DistillationModel`, and imported when it is.
 OF_FIT = {"distiller/__init__.py": "keras_fit."}
@@ -121,7 +121,7 @@ def test_only_scripts_and_flag_modules_know_flags():
         "nets/import_weights.py",
         "options/command_line.py",
         "options/option_flags.py",
-        "training/observers/curves.py",
+        "comparison/report/plots/curves.py",
     }
 
 

@@ -4,8 +4,8 @@ import collections
 from collections.abc import Sequence
 
 from comparison.report import published
-from comparison.report.figures import percent
 from comparison.report.parts import Block, Heading, Paragraph, TextTable
+from comparison.report.plots.drawing import percent
 from comparison.report.published import Fact
 from comparison.report.summary import Pair
 from comparison.report.tables import MISSING, mean_std

@@ -6,17 +6,14 @@ from comparison.grid.record import FAILED, FINISHED, Record
 from comparison.report import (
     accuracy_table,
     conditions,
-    cost_plot,
-    figures,
-    heat_map,
-    plots,
     published_table,
     replication,
     summary,
     tables,
 )
-from comparison.report.figures import percent
 from comparison.report.parts import Block, Code, Heading, Paragraph, Plot, TextTable
+from comparison.report.plots import accuracy, cost, drawing, heat_map
+from comparison.report.plots.drawing import percent
 from comparison.report.summary import Pair
 
 # A condition's labels are listed up to here.
@@ -87,14 +84,17 @@ def _pair(pair: Pair, published: bool, searched: bool) -> Iterator[Block]:
 
 
 def _plots(pair: Pair) -> list[Block]:
-    looks = figures.looks(pair)
+    looks = drawing.looks(pair)
     greys = sum(not look.is_named for look in looks.values())
-    split = "on the validation split" if figures.by_validation(pair) else "in the test"
+    split = "on the validation split" if drawing.by_validation(pair) else "in the test"
     grey = f" Grey: all but the eight best {split}." if greys else ""
     found = [
-        (plots.over_fraction(pair, looks), f"Accuracy over the training data.{grey}"),
         (
-            plots.learning_curves(pair, looks),
+            accuracy.over_fraction(pair, looks),
+            f"Accuracy over the training data.{grey}",
+        ),
+        (
+            accuracy.learning_curves(pair, looks),
             "Learning curves, mean over the finished seeds; lower accuracies of the "
             f"first quarter are cut off.{grey}",
         ),
@@ -104,13 +104,13 @@ def _plots(pair: Pair) -> list[Block]:
         text = f"Accuracy over training time, {share}. A name without room is left out."
         if any(record.reads_cache for row in table.rows for record in row.records):
             text += " Some took the teacher's outputs from its cache: see the costs."
-        found.append((cost_plot.over_cost(table, looks), text))
+        found.append((cost.over_cost(table, looks), text))
         for method, figure in heat_map.heat_maps(table):
             text = (
                 f"{method}: accuracy over its two settings, {share}; hatched: missing."
             )
             found.append((figure, text))
-    drawn = [Plot(figures.svg(figure), text) for figure, text in found if figure]
+    drawn = [Plot(drawing.svg(figure), text) for figure, text in found if figure]
     return [Heading(3, "Plots"), *drawn] if drawn else []
 
 

@@ -138,7 +138,7 @@ OWN_RENAMES = {
 # Where files are written without it, and why.
 OWN_WRITES = {
     "speed/input_pipeline.py": "images for one measurement",
-    "comparison/report/figures.py": "into memory",
+    "comparison/report/plots/drawing.py": "into memory",
 }
 RENAMES = "os.replace", "os.rename", ".rename"
 WRITES = ".write_text", ".write_bytes", ".savetxt", ".savez", ".savefig"

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from comparison.report.figures import percent, shown
+from comparison.report.plots.drawing import percent, shown
 from comparison.report.summary import Row, Table
 
 

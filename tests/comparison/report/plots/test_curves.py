@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from training.observers import curves
+from comparison.report.plots import curves
 from training.run import run_files
 from training.run.run_folder import RunFolder
 

@@ -1,6 +1,6 @@
 """Finished runs side by side: a table and a plot of their learning curves.
 
-python -m training.observers.curves --plot=curves.png NAME=RUN_FOLDER ...
+python -m comparison.report.plots.curves --plot=curves.png NAME=RUN_FOLDER ...
 """
 
 import os

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from comparison.report.figures import Look, drawn, percent, shown
+from comparison.report.plots.drawing import Look, drawn, percent, shown
 from comparison.report.summary import Row, Table
 
 _SIZE = (10.5, 6)  # inches

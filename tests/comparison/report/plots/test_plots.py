@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 
 from comparison.grid.record import FAILED
-from comparison.report import cost_plot, figures, heat_map, plots, summary
+from comparison.report import summary
+from comparison.report.plots import accuracy, cost, drawing, heat_map
 from tests.comparison.make import grid, kd_grid, record
 
 
@@ -52,7 +53,7 @@ def test_a_search_fills_no_heat_map():
 
 def test_best_methods_have_a_colour_and_the_student_alone_is_black():
     pair = only_pair(grid(epochs=2))
-    looks = figures.looks(pair)
+    looks = drawing.looks(pair)
     named = [label for label, look in looks.items() if look.is_named]
     assert (named[0], looks["none"].colour, len(named)) == ("none", "black", 9)
     assert len({looks[label].colour for label in named}) == 9
@@ -70,7 +71,7 @@ def test_what_is_coloured_is_chosen_on_validation():
         cells.append(record(f"M{i:02}", **numbers))
 
     def named(cells):
-        looks = figures.looks(only_pair(cells))
+        looks = drawing.looks(only_pair(cells))
         return {label for label, look in looks.items() if look.is_named}
 
     assert named(cells) == {"none", *(f"M{i:02}" for i in range(8))}
@@ -85,7 +86,7 @@ def test_what_is_coloured_is_chosen_on_validation():
 def test_over_fraction_needs_two_fractions():
     def figure(records):
         pair = only_pair(records)
-        return plots.over_fraction(pair, figures.looks(pair))
+        return accuracy.over_fraction(pair, drawing.looks(pair))
 
     assert figure([record("AT")]) is None
     half = record("AT", fraction=0.5, last=0.4)
@@ -99,7 +100,7 @@ def test_mean_curve_is_where_all_seeds_were_evaluated():
     cells[1].rows[0].pop("test_accuracy")
     row = only_pair(cells).tables[0].rows[0]
     second = 100 * 0.55 * (1 - 0.5 * 0.8**2)
-    assert plots.mean_curve(row) == [
+    assert accuracy.mean_curve(row) == [
         pytest.approx((200 / 3, second)), pytest.approx((100, 55.0))
     ]  # fmt: skip
 
@@ -110,7 +111,7 @@ def test_names_beside_points_do_not_overlap():
         cells.append(record(name, last=0.5 + 0.001 * i, speed=900.0))
     cells.append(record("AT", last=0.8, speed=500.0))
     pair = only_pair(cells)
-    figure = cost_plot.over_cost(pair.tables[0], figures.looks(pair))
+    figure = cost.over_cost(pair.tables[0], drawing.looks(pair))
     axes = figure.axes[0]
     assert {text.get_text() for text in axes.texts} == {cell.method for cell in cells}
     renderer = figure.canvas.get_renderer()
@@ -124,7 +125,7 @@ def test_names_beside_points_do_not_overlap():
 def test_cost_is_relative_to_the_student_alone():
     cells = [record("none", speed=1000.0), record("AT", speed=250.0)]
     pair = only_pair(cells)
-    figure = cost_plot.over_cost(pair.tables[0], figures.looks(pair))
+    figure = cost.over_cost(pair.tables[0], drawing.looks(pair))
     places = [line.get_xdata()[0] for line in figure.axes[0].lines]
     assert places == [1.0, 4.0]
     assert "student alone = 1" in figure.axes[0].get_xlabel()
@@ -133,7 +134,7 @@ def test_cost_is_relative_to_the_student_alone():
 @pytest.mark.parametrize("label", ["$a$ $b$", "x" * 200])
 def test_odd_labels_are_drawn(label):
     pair = only_pair([record(label), record("none")])
-    figure = cost_plot.over_cost(pair.tables[0], figures.looks(pair))
+    figure = cost.over_cost(pair.tables[0], drawing.looks(pair))
     shown = {text.get_text() for text in figure.axes[0].texts}
-    assert figures.shown(label) in shown and len(figures.shown(label)) < 60
-    assert figures.svg(figure).startswith(b"<?xml")
+    assert drawing.shown(label) in shown and len(drawing.shown(label)) < 60
+    assert drawing.svg(figure).startswith(b"<?xml")

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from comparison.grid.record import Record
-from comparison.report.figures import Look, drawn, legend, percent
+from comparison.report.plots.drawing import Look, drawn, legend, percent
 from comparison.report.spread import Spread, spread
 from comparison.report.summary import ALONE, Pair, Row
 

@@ -1,0 +1,1 @@
+"""Plots: those of a report, and the learning curves of single runs."""
