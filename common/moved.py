@@ -186,8 +186,10 @@ def names_of(room: str) -> Callable:
     """The `__getattr__` of a room of `NOW_ROOMS`."""
 
     def get(name: str):
-        module = importlib.import_module(NOW_ROOMS[room])
-        if name.startswith("_") or not hasattr(module, name):
+        # `from ROOM import MODULE` asks the room first.
+        is_own = name[0] == "_" or importlib.util.find_spec(f"{room}.{name}")
+        module = None if is_own else importlib.import_module(NOW_ROOMS[room])
+        if is_own or not hasattr(module, name):
             raise AttributeError(f"module {room!r} has no attribute {name!r}")
         _warn(f"{room}.{name}", f"{NOW_ROOMS[room]}.{name}")
         return getattr(module, name)
