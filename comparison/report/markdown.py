@@ -1,9 +1,9 @@
-"""A report's blocks as Markdown (GitHub's)."""
+"""A report's parts as Markdown (GitHub's)."""
 
 import re
 from collections.abc import Sequence
 
-from comparison.report.parts import Block, Code, Heading, Paragraph, Plot, TextTable
+from comparison.report.parts import Code, Heading, Paragraph, Part, Plot, TextTable
 
 PAGE = "report.html"  # beside it
 
@@ -11,9 +11,9 @@ PAGE = "report.html"  # beside it
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~#&])|(?<![^\W_])(_)|(_)(?![^\W_])")
 
 
-def render(blocks: Sequence[Block]) -> str:
+def render(parts: Sequence[Part]) -> str:
     """The text of the file; it names the plots, which are in the page."""
-    return "\n\n".join(map(_block, blocks)) + "\n"
+    return "\n\n".join(map(_part, parts)) + "\n"
 
 
 def escaped(text: str) -> str:
@@ -21,20 +21,20 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(lambda match: "\\" + match[0], " ".join(text.split()))
 
 
-def _block(block: Block) -> str:
-    match block:
+def _part(part: Part) -> str:
+    match part:
         case Heading():
-            return f"{'#' * block.level} {escaped(block.text)}"
+            return f"{'#' * part.level} {escaped(part.text)}"
         case Paragraph():
-            return escaped(block.text)
+            return escaped(part.text)
         case Code():
-            longest = max(map(len, re.findall("`+", block.text)), default=0)
+            longest = max(map(len, re.findall("`+", part.text)), default=0)
             fence = "`" * max(3, longest + 1)
-            return f"{fence}\n{block.text}\n{fence}"
+            return f"{fence}\n{part.text}\n{fence}"
         case TextTable():
-            columns = range(len(block.header))
-            rule = ["---" if i in block.words else "---:" for i in columns]
-            head, *rows = (map(escaped, row) for row in (block.header, *block.rows))
+            columns = range(len(part.header))
+            rule = ["---" if i in part.words else "---:" for i in columns]
+            head, *rows = (map(escaped, row) for row in (part.header, *part.rows))
             return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
         case Plot():
-            return f"- [{escaped(block.text)}]({PAGE})"
+            return f"- [{escaped(part.text)}]({PAGE})"

@@ -1,10 +1,10 @@
-"""A report's blocks as one HTML file that needs no other: no network, no script."""
+"""A report's parts as one HTML file that needs no other: no network, no script."""
 
 import base64
 import html
 from collections.abc import Sequence
 
-from comparison.report.parts import Block, Code, Heading, Paragraph, Plot, TextTable
+from comparison.report.parts import Code, Heading, Paragraph, Part, Plot, TextTable
 
 # So many sections are found without a list of them.
 _FEW = 6
@@ -52,16 +52,16 @@ figcaption { color: #57606a; font-size: .875rem; }
 _LONG = 32
 
 
-def render(blocks: Sequence[Block]) -> str:
+def render(parts: Sequence[Part]) -> str:
     """The text of the file."""
-    names = {id(b): f"s{i}" for i, b in enumerate(blocks) if isinstance(b, Heading)}
+    names = {id(b): f"s{i}" for i, b in enumerate(parts) if isinstance(b, Heading)}
     body, listed = [], False
-    for block in blocks:
-        if isinstance(block, Heading) and block.level == 2 and not listed:
-            body.append(_contents(blocks, names))
+    for part in parts:
+        if isinstance(part, Heading) and part.level == 2 and not listed:
+            body.append(_contents(parts, names))
             listed = True
-        body.append(_block(block, names))
-    title = next((b.text for b in blocks if isinstance(b, Heading)), "")
+        body.append(_part(part, names))
+    title = next((b.text for b in parts if isinstance(b, Heading)), "")
     text = "\n".join(filter(None, body))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -71,8 +71,8 @@ def render(blocks: Sequence[Block]) -> str:
     )
 
 
-def _contents(blocks: Sequence[Block], names: dict[int, str]) -> str:
-    found = [b for b in blocks if isinstance(b, Heading) and b.level > 1]
+def _contents(parts: Sequence[Part], names: dict[int, str]) -> str:
+    found = [b for b in parts if isinstance(b, Heading) and b.level > 1]
     if len(found) <= _FEW:
         return ""
     links = "\n".join(
@@ -82,19 +82,19 @@ def _contents(blocks: Sequence[Block], names: dict[int, str]) -> str:
     return f'<nav aria-label="Contents"><ul>\n{links}\n</ul></nav>'
 
 
-def _block(block: Block, names: dict[int, str]) -> str:
-    match block:
+def _part(part: Part, names: dict[int, str]) -> str:
+    match part:
         case Heading():
-            tag = f"h{block.level}"
-            return f'<{tag} id="{names[id(block)]}">{html.escape(block.text)}</{tag}>'
+            tag = f"h{part.level}"
+            return f'<{tag} id="{names[id(part)]}">{html.escape(part.text)}</{tag}>'
         case Paragraph():
-            return f"<p>{html.escape(block.text)}</p>"
+            return f"<p>{html.escape(part.text)}</p>"
         case Code():
-            return f"<pre>{html.escape(block.text)}</pre>"
+            return f"<pre>{html.escape(part.text)}</pre>"
         case TextTable():
-            return _table(block)
+            return _table(part)
         case Plot():
-            data, text = base64.b64encode(block.svg).decode(), html.escape(block.text)
+            data, text = base64.b64encode(part.svg).decode(), html.escape(part.text)
             return (
                 '<figure><div class="scroll" tabindex="0">'
                 f'<img alt="{text}" src="data:image/svg+xml;base64,{data}"></div>'

@@ -53,4 +53,4 @@ class Plot:
     text: str
 
 
-Block = Heading | Paragraph | Code | TextTable | Plot
+Part = Heading | Paragraph | Code | TextTable | Plot

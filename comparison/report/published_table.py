@@ -4,10 +4,9 @@ import collections
 from collections.abc import Sequence
 
 from comparison.report import published
-from comparison.report.parts import Block, Heading, Paragraph, TextTable
-from comparison.report.plots.drawing import percent
+from comparison.report.parts import Heading, Paragraph, Part, TextTable
 from comparison.report.published import Fact
-from comparison.report.summary import Pair
+from comparison.report.summary import Pair, percent
 from comparison.report.tables import MISSING, mean_std
 
 
@@ -19,7 +18,7 @@ def facts(pair: Pair) -> tuple[Fact, ...]:
     return published.of_pair(pair.dataset, teacher, _net(pair, "student", pair.student))
 
 
-def blocks(pair: Pair) -> list[Block]:
+def section(pair: Pair) -> list[Part]:
     """The section."""
     heading, found = Heading(3, "Published"), facts(pair)
     if not found:

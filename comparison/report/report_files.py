@@ -51,7 +51,7 @@ def write(
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    found = sections.blocks(
+    found = sections.parts(
         records,
         title=title,
         command=command,

@@ -11,16 +11,15 @@ from comparison.report import (
     summary,
     tables,
 )
-from comparison.report.parts import Block, Code, Heading, Paragraph, Plot, TextTable
+from comparison.report.parts import Code, Heading, Paragraph, Part, Plot, TextTable
 from comparison.report.plots import accuracy, cost, drawing, heat_map
-from comparison.report.plots.drawing import percent
-from comparison.report.summary import Pair
+from comparison.report.summary import Pair, percent
 
 # A condition's labels are listed up to here.
 _MANY = 8
 
 
-def blocks(
+def parts(
     records: Sequence[Record],
     *,
     title: str,
@@ -28,10 +27,10 @@ def blocks(
     published: bool,
     searched: bool,
     reference: str,
-) -> list[Block]:
+) -> list[Part]:
     """All sections in their order."""
     pairs = summary.pairs(records, reference)
-    found: list[Block] = [Heading(1, title), Paragraph(_overview(records))]
+    found: list[Part] = [Heading(1, title), Paragraph(_overview(records))]
     if command:
         found.append(Code(command))
     found += map(Paragraph, replication.sentences(records))
@@ -50,7 +49,7 @@ def _overview(records: Sequence[Record]) -> str:
     return f'{text}; see "Missing".' if failed or missing else f"{text}."
 
 
-def _pair(pair: Pair, published: bool, searched: bool) -> Iterator[Block]:
+def _pair(pair: Pair, published: bool, searched: bool) -> Iterator[Part]:
     yield Heading(2, tables.pair_name(pair.dataset, pair.teacher, pair.student))
     if teacher := tables.teacher(pair):
         yield Paragraph(teacher)
@@ -76,14 +75,14 @@ def _pair(pair: Pair, published: bool, searched: bool) -> Iterator[Block]:
         )
     yield from _plots(pair)
     if published:
-        yield from published_table.blocks(pair)
+        yield from published_table.section(pair)
     for table in pair.tables:
         yield Heading(3, f"Costs with {percent(table.fraction)} of the training data")
         yield tables.costs(table)
     yield Paragraph(tables.COST_NOTE)
 
 
-def _plots(pair: Pair) -> list[Block]:
+def _plots(pair: Pair) -> list[Part]:
     looks = drawing.looks(pair)
     greys = sum(not look.is_named for look in looks.values())
     split = "on the validation split" if drawing.by_validation(pair) else "in the test"
@@ -114,7 +113,7 @@ def _plots(pair: Pair) -> list[Block]:
     return [Heading(3, "Plots"), *drawn] if drawn else []
 
 
-def _unequal(pairs: Sequence[Pair]) -> list[Block]:
+def _unequal(pairs: Sequence[Pair]) -> list[Part]:
     rows = [
         (
             tables.pair_name(pair.dataset, pair.teacher, pair.student),
@@ -145,7 +144,7 @@ def _few(labels: Sequence[str]) -> str:
     return ", ".join(labels[:_MANY]) + (f" and {more} more" if more > 0 else "")
 
 
-def _conditions(pairs: Sequence[Pair]) -> list[Block]:
+def _conditions(pairs: Sequence[Pair]) -> list[Part]:
     """What all finished cells have in common."""
     records = [record for pair in pairs for record in pair.records]
     varied = set().union(*(record.varied_names for record in records))
@@ -160,7 +159,7 @@ def _conditions(pairs: Sequence[Pair]) -> list[Block]:
     return [heading, TextTable(("Condition", "Value"), tuple(rows), words=(0, 1))]
 
 
-def _missing(records: Sequence[Record]) -> list[Block]:
+def _missing(records: Sequence[Record]) -> list[Part]:
     failed, missing = tables.failed(records), tables.unfinished(records)
     count = sum(record.state not in (FAILED, FINISHED) for record in records)
     text = f"{len(failed.rows)} failed, {count} not finished."

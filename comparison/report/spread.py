@@ -13,14 +13,14 @@ class Spread:
     mean: float | None = None
     std: float | None = None
 
-
-def spread(values: Sequence[float]) -> Spread:
-    """Mean and sample standard deviation."""
-    n = len(values)
-    if not n:
-        return Spread(0)
-    mean = math.fsum(values) / n
-    if n == 1:
-        return Spread(1, mean)
-    squares = math.fsum((value - mean) ** 2 for value in values)
-    return Spread(n, mean, math.sqrt(squares / (n - 1)))
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """The mean and spread of numbers, of which there may be none."""
+        n = len(values)
+        if not n:
+            return cls(0)
+        mean = math.fsum(values) / n
+        if n == 1:
+            return cls(1, mean)
+        squares = math.fsum((value - mean) ** 2 for value in values)
+        return cls(n, mean, math.sqrt(squares / (n - 1)))

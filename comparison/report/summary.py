@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from comparison.grid.record import FINISHED, Record
-from comparison.report import differences, spread
+from comparison.report import differences
 from comparison.report.differences import Difference, Evidence
 from comparison.report.references import ALONE, baseline
 from comparison.report.spread import Spread
@@ -65,7 +65,7 @@ class Row:
     def over_seeds(self, number: Callable[[Record], float | None]) -> Spread:
         """The spread of what the finished cells have of a number."""
         values = [number(record) for record in self.finished]
-        return spread.spread([value for value in values if value is not None])
+        return Spread.of([value for value in values if value is not None])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,4 +196,9 @@ def _relative_seconds(own: Sequence[Record], records: Sequence[Record]) -> float
         for record, alone in pairs
         if alone is not None and record.seconds and alone.seconds
     ]
-    return spread.spread(shares).mean
+    return Spread.of(shares).mean
+
+
+def percent(fraction: float) -> str:
+    """A share of the data, such as "10 %"."""
+    return f"{100 * fraction:g} %"

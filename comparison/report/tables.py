@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from comparison.grid.record import FAILED, FINISHED, Record
 from comparison.report import summary
 from comparison.report.parts import TextTable
-from comparison.report.plots.drawing import percent
 from comparison.report.spread import Spread
-from comparison.report.summary import Pair, Row, Table
+from comparison.report.summary import Pair, Row, Table, percent
 
 MISSING = "—"
 

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from comparison.grid.record import Record
-from comparison.report.plots.drawing import Look, drawn, legend, percent
-from comparison.report.spread import Spread, spread
-from comparison.report.summary import ALONE, Pair, Row
+from comparison.report.plots.drawing import Look, drawn, legend
+from comparison.report.spread import Spread
+from comparison.report.summary import ALONE, Pair, Row, percent
 
 _WIDTH = 10.5  # inches; the page is as wide
 _START = 25  # %; what is lower before that would flatten all that follows
@@ -103,7 +103,7 @@ def mean_curve(row: Row) -> list[tuple[float, float]]:
         return []
     common = set.intersection(*map(set, cells))
     return [
-        (100 * done, 100 * spread([cell[done] for cell in cells]).mean)
+        (100 * done, 100 * Spread.of([cell[done] for cell in cells]).mean)
         for done in sorted(common)
     ]
 

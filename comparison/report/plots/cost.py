@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from comparison.report.plots.drawing import Look, drawn, percent, shown
-from comparison.report.summary import Row, Table
+from comparison.report.plots.drawing import Look, drawn, shown
+from comparison.report.summary import Row, Table, percent
 
 _SIZE = (10.5, 6)  # inches
 _DPI = 72  # of SVG, so that texts are measured as they are drawn

@@ -82,11 +82,6 @@ def shown(label: str) -> str:
     return text.replace("$", r"\$")
 
 
-def percent(fraction: float) -> str:
-    """A share of the data, such as "10 %"."""
-    return f"{100 * fraction:g} %"
-
-
 def legend(figure: Figure, handles: dict[str, object], greys: int) -> None:
     """A legend outside of the axes, in the order of the handles.
 

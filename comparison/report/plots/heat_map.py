@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from comparison.report.plots.drawing import percent, shown
-from comparison.report.summary import Row, Table
+from comparison.report.plots.drawing import shown
+from comparison.report.summary import Row, Table, percent
 
 
 def heat_maps(table: Table) -> list[tuple[str, Figure]]:

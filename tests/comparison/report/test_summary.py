@@ -3,8 +3,9 @@ import random
 
 import pytest
 
-from comparison.report import references, spread, summary
+from comparison.report import references, summary
 from comparison.report.differences import Difference
+from comparison.report.spread import Spread
 from tests.comparison.make import grid, record
 
 
@@ -64,7 +65,7 @@ def test_rows_and_tables_are_in_order_whatever_the_records_are():
 def test_missing_numbers_do_not_count():
     cells = [record("AT", seed=0, best=0.4), record("AT", seed=1)]
     (cell,) = rows(cells).values()
-    assert (cell.last.n, cell.best) == (2, spread.Spread(1, 0.4, None))
+    assert (cell.last.n, cell.best) == (2, Spread(1, 0.4, None))
     bare = dataclasses.replace(cells[0], rows=())
     assert (bare.seconds, bare.epochs) == (None, None)
 
