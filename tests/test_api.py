@@ -22,7 +22,7 @@ PAGE = (ROOT / "docs/api.md").read_text()
 STABLE, _, DEPRECATED = PAGE.partition("\n## Deprecated\n")
 ROWS = dict(re.findall(r"^\| `([\w.]+)` \| (.+) \|$", STABLE, re.MULTILINE))
 OLD_NAMES = re.findall(r"^\| `([\w.]+)` \| `([\w.]+)`", DEPRECATED, re.MULTILINE)
-PACKAGES = ("nets", "distiller", "dataloader", "op_utils", "common", "training")
+PACKAGES = ("nets", "distiller", "dataloader", "op_utils", "common", "comparison")
 USERS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 FENCED = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
