@@ -1,16 +1,17 @@
 """docs/compatibility.md says of every method and pair what building the method says."""
 
-import json
 import pathlib
 
 import pytest
 
 import distiller
+from common import files
 from docs.tables import compatibility
 from speed import workload
 
 ROOT = pathlib.Path(__file__).parent.parent
-CELLS = json.loads((ROOT / "results/compatibility.json").read_text())
+FILE = ROOT / "results/compatibility.json"
+CELLS = files.read_json(FILE)
 TABLE = (ROOT / "docs/compatibility.md").read_text()
 
 
@@ -20,10 +21,15 @@ def test_the_table_is_whole():
         for name in distiller.names()
         for pair in compatibility.PAIRS
     }
-    assert CELLS.keys() == keys
+    assert CELLS.keys() == keys, "python -m docs.tables.compatibility fills what misses"
     assert TABLE == compatibility.HEAD + compatibility.markdown(
         CELLS, distiller.names()
     )
+
+
+def test_a_new_method_only_adds_lines_to_the_file(tmp_path):
+    files.write_json(tmp_path / "cells.json", CELLS)
+    assert (tmp_path / "cells.json").read_text() == FILE.read_text()
 
 
 def refusal(name, pair) -> str:
