@@ -19,18 +19,6 @@ _PLACES = ("model", "state_dict", "net")  # of the weights in a PyTorch file
 _HEADS = ("fc.weight", "linear.weight", "classifier.weight", "classifier.0.weight")
 _MAT_BLOCK = re.compile(r"BasicBlock0\.\d+/conv0/kernel:0")
 _NUM_LISTED = 6
-# Nets of ours of which no PyTorch file is known, see `keys.of_state_dict`.
-_NOT_PUBLISHED = (
-    "MobileNetV1-ImageNet",
-    "shufflenetV2-0.5",
-    "shufflenetV2-1.0",
-    "shufflenetV2-2.0",
-)
-
-
-def names() -> tuple[str, ...]:
-    """The nets that are read from PyTorch files; and WResNets of other sizes."""
-    return tuple(name for name in registry.names() if name not in _NOT_PUBLISHED)
 
 
 class Checkpoint(NamedTuple):

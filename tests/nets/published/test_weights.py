@@ -83,20 +83,25 @@ def test_keys_and_shapes_are_the_published_ones(name):
     assert ours == {k: v for k, v in theirs.items() if "num_batches" not in k}
 
 
-def test_the_docs_name_every_net_that_can_be_imported():
+def documented() -> list[str]:
+    """The nets that docs/published_teachers.md says can be read."""
     page = pathlib.Path(nets.__file__).parent.parent / "docs/published_teachers.md"
     table = page.read_text().partition("| `--net=` |")[2].partition("\n\n")[0]
     cells = [line.split("|")[1] for line in table.splitlines()[2:]]
-    named = [name for cell in cells for name in re.findall("`([^`]+)`", cell)]
-    assert sorted(named) == sorted(published_weights.names())
+    return [name for cell in cells for name in re.findall("`([^`]+)`", cell)]
+
+
+def test_the_docs_name_nets_that_there_are_and_all_whose_keys_are_known():
+    named = documented()
+    assert len(set(named)) == len(named) and set(named) <= set(nets.names())
     assert set(KEYS) <= set(named) | {"wrn_16_8"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", nets.names())
-def test_the_list_is_that_of_the_known_layouts(name):
+def test_the_docs_name_a_net_if_and_only_if_its_layout_is_known(name):
     net = nets.build(name, 10, (32, 32, 3))
-    if name in published_weights.names():
+    if name in documented():
         assert len(published_keys.of_state_dict(net)) == len(net.variables)
     else:
         with pytest.raises(ValueError, match="not known how PyTorch files"):
