@@ -17,7 +17,8 @@ from tests.test_bad_input import assert_one_clear_line
 from tests.test_docs import flags_of
 
 ROOT = pathlib.Path(__file__).parent.parent
-DOCS = (ROOT / "docs/adding_a_method.md").read_text()
+PAGES = ("docs/adding_a_method.md", "docs/adding_a_net.md")
+DOCS = "".join((ROOT / page).read_text() for page in PAGES)
 TRAIN = "train_w_distill.py"
 NAME = "my_method.py"
 IMPORTS = f"--imports={NAME}"
@@ -37,9 +38,13 @@ def blocks(language: str) -> list[str]:
     return [block for name, block in fenced if name == language]
 
 
-def test_the_docs_example_is_that_file():
-    block, *_ = blocks("python")
-    assert block == (ROOT / "examples" / NAME).read_text()
+def test_the_docs_examples_are_of_that_file():
+    example = (ROOT / "examples" / NAME).read_text()
+    whole, *_, net = blocks("python")
+    assert whole == example
+    imports, _, tiny = net.partition("\n\n\n")
+    assert tiny.startswith("@nets.register") and tiny in example
+    assert set(imports.split("\n")) <= set(example.split("\n"))
 
 
 def test_the_docs_commands_have_only_known_flags():
