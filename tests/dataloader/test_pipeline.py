@@ -125,7 +125,7 @@ def whole(augmentation):
         *((PERIODIC, 0, skip) for skip in (0, 5)),
         *((PERIODIC, 1, skip) for skip in (0, 2, 6)),
         *((PERIODIC, 2, skip) for skip in (1, 6)),
-        (EVERYTHING, 1, 2),
+        pytest.param(EVERYTHING, 1, 2, marks=pytest.mark.slow),
     ],
 )
 def test_resume_gives_what_an_uninterrupted_run_gives(augmentation, epoch, skip):

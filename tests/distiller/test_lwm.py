@@ -96,7 +96,9 @@ def test_forwards_and_the_sum_over_pairs(variant):
     )
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "precision", [pytest.param("float32", marks=pytest.mark.slow), "mixed_bfloat16"]
+)
 def test_the_student_learns_through_the_weights_of_the_map(precision):
     """The layers behind the tap have a gradient only because w is differentiated."""
     student, teacher = (

@@ -106,7 +106,9 @@ def test_keras_datasets_of_other_kinds_are_not_looked_at():
     assert model().evaluate(Batches(), verbose=0)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize(
+    "dtype", [pytest.param("uint8", marks=pytest.mark.slow), "float32"]
+)
 def test_looking_at_pixels_starts_no_pass_of_its_own(dtype):
     """It would change the order of every later pass over a dataset that shuffles."""
     starts = []

@@ -20,7 +20,7 @@ def as_weighted(images, labels, weights):
     return tf.data.Dataset.from_tensor_slices(data).batch(5, drop_remainder=True)
 
 
-@pytest.mark.parametrize("loss", [None, LOSS])
+@pytest.mark.parametrize("loss", [pytest.param(None, marks=pytest.mark.slow), LOSS])
 def test_weights_do_what_they_do_in_keras(loss):
     """The same steps as Keras' own fit, and the same evaluation.
 

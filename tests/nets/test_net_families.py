@@ -143,8 +143,11 @@ def test_every_trainable_variable_gets_a_gradient(net, images, name):
     net.set_weights(kept)
 
 
-# Compiling takes seconds; the other families have no operation of their own.
-@pytest.mark.parametrize("name", ["bottleneck", "ShuffleV1"])
+# Compiling takes seconds; the other families have no operation of their own. That of
+# ShuffleV1 has a fast test below.
+@pytest.mark.parametrize(
+    "name", ["bottleneck", pytest.param("ShuffleV1", marks=pytest.mark.slow)]
+)
 def test_xla_gives_the_same(net, images, name):
     @tf.function(jit_compile=True)
     def compiled(x):
@@ -247,6 +250,7 @@ def test_grouped_convolution_is_that_of_keras():
     keras_own.build(x.shape)
     keras_own.set_weights(ours.get_weights())
     _same(ours(x), keras_own(x), tolerance=1e-5)
+    _same(tf.function(ours, jit_compile=True)(x), ours(x), tolerance=1e-5)
 
 
 def test_channel_shuffle_takes_the_groups_in_turn():

@@ -84,7 +84,9 @@ def test_head_maps_the_embedding_to_logits(make_net, images, name):
     _same(output.taps["embedding"], pooled, tolerance=1e-6)
 
 
-@pytest.mark.parametrize("name", ["resnet8", "wrn_10_1"])
+@pytest.mark.parametrize(
+    "name", ["resnet8", pytest.param("wrn_10_1", marks=pytest.mark.slow)]
+)
 def test_xla_gives_the_same(make_net, images, name):
     net = make_net(name)
 
