@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo benchmark-smoke test test-slow lint typecheck format clean
+.PHONY: demo benchmark-smoke test test-slow same-bits lint typecheck format clean
 
 demo: .venv/installed
 	$(BIN)/python train_w_distill.py --flagfile=configs/demo/teacher.flags
@@ -23,6 +23,11 @@ SHARD ?= 1/1
 test-slow: .venv/installed-dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m slow \
 	  --shard=$(SHARD)
+
+# Does the work tree train as the commit BASE does? ALL=1, or METHODS=A,B.
+same-bits: .venv/installed
+	$(BIN)/python tests/same_bits.py '--base=$(BASE)' $(if $(ALL),--all) \
+	  $(if $(METHODS),'--methods=$(METHODS)')
 
 lint: typecheck
 	$(BIN)/ruff check .
