@@ -107,6 +107,39 @@ def test_methods_of_one_state_are_listed_and_not_compared(capsys):
         chosen("Old", ["Old"], [])
 
 
+class Answered:
+    """A state whose only run has ended."""
+
+    def __init__(self, name, answer, variables):
+        self.name, self._answer, self._variables = name, answer, variables
+
+    def ask(self, name, flags):
+        pass
+
+    def answer(self):
+        return self._answer
+
+    def variables(self, name):
+        return {key: ("label", np.float32(v)) for key, v in self._variables.items()}
+
+
+@pytest.mark.parametrize(
+    ("base", "now", "expected", "words"),
+    [
+        (({}, {"a": 1}), ({}, {"a": 1}), True, "run: equal, 1 variables"),
+        (({}, {"a": 1}), ({}, {"a": 2}), False, "run: DIFFERENT in 1"),
+        (({}, {}), ({}, {}), False, "run: DIFFERENT in 0"),  # it reads no file
+        (({"unknown": "--x"}, {}), ({}, {"a": 1}), None, "not compared, the base: --x"),
+        (({}, {"a": 1}), ({"unknown": "--x"}, {}), False, "run: FAILED in now: --x"),
+        (({"error": "no"}, {}), ({"error": "no"}, {}), False, "run: FAILED in base"),
+    ],
+)
+def test_what_a_run_is_told_to_be(base, now, expected, words, capsys):
+    states = Answered("base", *base), Answered("now", *now)
+    assert same_bits.run_both("run", "", *states) is expected
+    assert words in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_a_fault_that_is_not_committed_is_found(repository):
     same = run(repository, "--base=HEAD", "--methods=FT")
