@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from tabulate import tabulate
 
 from op_utils import metrics
 
@@ -62,13 +63,10 @@ def table(entries: Mapping[str, Mapping]) -> str:
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Rows of text with columns of equal width; the first column to the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [cell.rjust(w) for cell, w in zip(row, widths, strict=True)]
-        cells[0] = row[0].ljust(widths[0])
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    return tabulate(
+        rows, tablefmt="plain", stralign="right", colalign=("left",),
+        disable_numparse=True,
+    )  # fmt: skip
 
 
 def _text(key: str, value) -> str:

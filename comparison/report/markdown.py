@@ -3,12 +3,18 @@
 import re
 from collections.abc import Sequence
 
+from tabulate import DataRow, TableFormat, tabulate
+
 from comparison.report.parts import Code, Heading, Paragraph, Part, Plot, TextTable
 
 PAGE = "report.html"  # beside it
 
 # An underscore inside of a word is none that begins emphasis.
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~#&])|(?<![^\W_])(_)|(_)(?![^\W_])")
+
+# Unpadded, so that a number that changes changes one line.
+_ROW = DataRow("|", "|", "|")
+_TABLE = TableFormat(None, None, None, None, _ROW, _ROW, 1, None)
 
 
 def render(parts: Sequence[Part]) -> str:
@@ -35,6 +41,8 @@ def _part(part: Part) -> str:
             columns = range(len(part.header))
             rule = ["---" if i in part.words else "---:" for i in columns]
             head, *rows = (map(escaped, row) for row in (part.header, *part.rows))
-            return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
+            return tabulate(
+                (head, rule, *rows), (), _TABLE, stralign=None, disable_numparse=True
+            )
         case Plot():
             return f"- [{escaped(part.text)}]({PAGE})"

@@ -52,11 +52,12 @@ def test_results_of_before_have_no_number_of_what_is_not_trainable():
 
 
 def test_columns_are_as_wide_as_their_widest_cell():
-    rows = [["", "net"], ["teacher", "a"], ["x", "long name"]]
+    rows = [["", "net"], ["teacher", "a"], ["x", "long name"], ["1e5", "0.10"]]
     assert report.aligned(rows).splitlines() == [
         "               net",
         "teacher          a",
         "x        long name",
+        "1e5           0.10",
     ]
 
 
