@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from comparison.grid.record import Record
 from comparison.report.plots.drawing import Look, drawn, legend
 from comparison.report.spread import Spread
 from comparison.report.summary import ALONE, Pair, Row, percent
@@ -97,7 +96,7 @@ def learning_curves(pair: Pair, looks: Mapping[str, Look]) -> Figure | None:
 
 def mean_curve(row: Row) -> list[tuple[float, float]]:
     """(training done, test accuracy) in % where all finished seeds were evaluated."""
-    cells = [_curve(record) for record in row.finished]
+    cells = [curve(record.rows) for record in row.finished]
     cells = [cell for cell in cells if cell]
     if not cells:
         return []
@@ -108,10 +107,11 @@ def mean_curve(row: Row) -> list[tuple[float, float]]:
     ]
 
 
-def _curve(record: Record) -> dict[float, float]:
+def curve(rows: Sequence[Mapping[str, str]]) -> dict[float, float]:
+    """Training done -> test accuracy, shares of 1, of a run's table of epochs."""
     return {
-        int(row["step"]) / int(record.rows[-1]["step"]): float(row["test_accuracy"])
-        for row in record.rows
+        int(row["step"]) / int(rows[-1]["step"]): float(row["test_accuracy"])
+        for row in rows
         if "test_accuracy" in row
     }
 

@@ -8,9 +8,11 @@ import pathlib
 from collections.abc import Mapping
 
 from absl import flags
+from matplotlib.figure import Figure
 
 from common import files
 from common.errors import wrong
+from comparison.report.plots import accuracy, drawing
 from options import command_line
 from training import report
 from training.observers import metrics_table
@@ -42,26 +44,17 @@ def read_results(folders: Mapping[str, RunFolder]) -> dict[str, dict]:
 
 def plot(folders: Mapping[str, RunFolder], path: os.PathLike) -> None:
     """Test accuracy in % over the step, one line a run."""
-    from matplotlib import figure  # slow to import, and only needed here
-
-    canvas = figure.Figure(figsize=(7, 4.5), layout="constrained")
-    axes = canvas.subplots()
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
     labels = []
     for name, folder in folders.items():
-        rows = metrics_table.read(folder.metrics)
-        rows = [row for row in rows if "test_accuracy" in row]
-        last_step = int(rows[-1]["step"])
-        axes.plot(
-            [100 * int(row["step"]) / last_step for row in rows],
-            [100 * float(row["test_accuracy"]) for row in rows],
-        )
-        # "$" would begin a formula.
-        shown = name.replace("$", r"\$")
-        labels.append(f"{shown} ({100 * float(rows[-1]['test_accuracy']):.1f} %)")
+        curve = accuracy.curve(metrics_table.read(folder.metrics))
+        axes.plot([100 * x for x in curve], [100 * y for y in curve.values()])
+        labels.append(f"{drawing.literal(name)} ({100 * [*curve.values()][-1]:.1f} %)")
     axes.set(xlabel="training done in %", ylabel="test accuracy in %")
     axes.grid(alpha=0.3)
     axes.legend(axes.lines, labels)  # By itself it leaves out names that begin with _.
-    files.write_atomically(path, lambda p: canvas.savefig(p, dpi=150))
+    files.write_atomically(path, lambda p: figure.savefig(p, dpi=150))
 
 
 def main(arguments: list[str]) -> None:

@@ -73,12 +73,17 @@ def drawn(rows: tuple[Row, ...]) -> list[Row]:
 
 
 def shown(label: str) -> str:
-    """A label as matplotlib shows it: of limited length, and "$" begins no formula."""
+    """A label as matplotlib shows it, of limited length."""
     text = " ".join(label.split())
     if len(text) > _LONGEST:
         # Both ends stay: hyperparameters, at the end, tell the cells apart.
         half = _LONGEST // 2
         text = f"{text[:half]}…{text[-half:]}"
+    return literal(text)
+
+
+def literal(text: str) -> str:
+    """A text in which "$" begins no formula."""
     return text.replace("$", r"\$")
 
 
