@@ -155,13 +155,15 @@ def _resolve(name: str):
         depth, width = checked_size(*map(int, match.groups()))
         constructor = functools.partial(WResNet, depth=depth, width=width)
         return f"wrn_{depth}_{width}", constructor
-    close = difflib.get_close_matches(_plain(name), [_plain(n) for n in names()], n=1)
-    hint = [f" Did you mean {n!r}?" for n in names() if _plain(n) in close]
-    raise ValueError(
-        f"There is no net of this name.{''.join(hint)} Expected one of "
-        f"{', '.join(names())}, or wrn_D_K (WResNet-D-K) with any depth D = 6n + 4 and "
-        "width K >= 1; case, '-' and '_' do not matter; one of your own needs "
-        f"--imports=FILE.py. Received: name={name!r}."
+    spelled = {_plain(known): known for known in names()}
+    close = difflib.get_close_matches(_plain(name), spelled, n=1)
+    raise wrong(
+        "There is no net of this name",
+        nearest=spelled[close[0]] if close else "",
+        expected=f"one of {', '.join(names())}, or wrn_D_K (WResNet-D-K) with any "
+        "depth D = 6n + 4 and width K >= 1; case, '-' and '_' do not matter; one of "
+        "your own needs --imports=FILE.py",
+        name=name,
     )
 
 

@@ -81,7 +81,8 @@ def known(config: dict, path: pathlib.Path | str) -> dict:
         else:
             found[named.key] = candidates[0]
     if missing:
-        raise ValueError(f"{_why(missing)} Received: path={str(path)!r}.")
+        what, expected = _why(missing)
+        raise wrong(what, expected=expected, path=path)
     return found
 
 
@@ -178,21 +179,22 @@ def _is_there(module: str) -> bool:
     return importlib.util.find_spec(module.partition(".")[0]) is not None
 
 
-def _why(missing: list[Named]) -> str:
-    """What is wrong with the first of them, of the kind that is told first."""
+def _why(missing: list[Named]) -> tuple[str, str]:
+    """What is wrong with the first, of the kind that is told first; what is right."""
     for named in missing:
         if named.name == _CODE:
             return (
                 f"The layer {named.layer!r} is Python code in the file (a lambda), "
-                "which is not run. Expected a layer without it: keras.layers.Rescaling "
-                "and the like, or a class of your own with --imports=FILE.py."
+                "which is not run",
+                "a layer without it: keras.layers.Rescaling and the like, or a class "
+                "of your own with --imports=FILE.py",
             )
         if named.name in _OF_OPERATIONS:
             return (
                 f"The layer {named.layer!r} is a TensorFlow operation between layers, "
-                f"which Keras 3 does not read ({named.name} of Keras 2). Expected a "
-                "model that is built anew with keras.ops or layers, load_weights, and "
-                "saved as .keras."
+                f"which Keras 3 does not read ({named.name} of Keras 2)",
+                "a model that is built anew with keras.ops or layers, load_weights, "
+                "and saved as .keras",
             )
     for named in missing:
         package = named.module.partition(".")[0]
@@ -202,13 +204,14 @@ def _why(missing: list[Named]) -> str:
             other = "" if is_package else ", or --imports=FILE.py with such a class"
             return (
                 f"The model's class {named.name} is of the package {package}, which is "
-                f"not installed. Expected pip install {pip}{other}."
+                "not installed",
+                f"pip install {pip}{other}",
             )
     names = ", ".join(dict.fromkeys(named.name for named in missing))
     modules = list(dict.fromkeys(x.module for x in missing if x.module))
     whence = f", as in {', '.join(modules)}" if modules else ""
     return (
-        f"The model has classes or functions of its own: {names}. Expected "
+        f"The model has classes or functions of its own: {names}",
         f"--imports=FILE.py, a Python file that defines {names}{whence}; in Python, "
-        "keras.saving.custom_object_scope with them."
+        "keras.saving.custom_object_scope with them",
     )

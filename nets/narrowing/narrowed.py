@@ -78,20 +78,22 @@ def narrow(
 
 def _check_is_graph(model) -> None:
     """Raises ValueError unless it is a Functional or Sequential model of Keras' own."""
-    kind, received = type(model), f"Received: model={model.name!r}"
+    kind = type(model)
     is_graph = hasattr(functional(model), "_nodes_by_depth")
     if isinstance(model, keras.Sequential) and not is_graph:
-        raise ValueError(
-            "The model's sizes are not known yet. Expected one that is built: call it, "
-            f"or begin with keras.Input. {received}."
+        raise wrong(
+            "The model's sizes are not known yet",
+            expected="one that is built: call it, or begin with keras.Input",
+            model=model.name,
         )
     if not is_graph or not is_built_in(kind):
         way = "a Functional or Sequential model of built-in layers"
         if is_graph:
             way = "keras.Model(model.inputs, model.outputs), which has its layers alone"
-        raise ValueError(
-            f"Only a graph of Keras' own layers can be narrowed. Expected {way}. "
-            f"{received}, a {kind.__name__}."
+        raise wrong(
+            "Only a graph of Keras' own layers can be narrowed",
+            expected=way,
+            received=f"model={model.name!r}, a {kind.__name__}",
         )
 
 
