@@ -195,12 +195,12 @@ def _find(name: str) -> str:
     spellings = _spellings()
     if folded(name) not in spellings:
         close = difflib.get_close_matches(folded(name), spellings, n=1)
-        hint = f" Did you mean {spellings[close[0]]!r}?" if close else ""
-        raise ValueError(
-            f"There is no method of this name.{hint} Expected one of "
-            f"{_listed(names())}, or a sum such as VID+Soft_logits; case, '-' and '_' "
-            "do not matter; one of your own needs --imports=FILE.py. "
-            f"Received: name={name!r}."
+        raise wrong(
+            "There is no method of this name",
+            nearest=spellings[close[0]] if close else "",
+            expected=f"one of {_listed(names())}, or a sum such as VID+Soft_logits; "
+            "case, '-' and '_' do not matter; one of your own needs --imports=FILE.py",
+            name=name,
         )
     return spellings[folded(name)]
 

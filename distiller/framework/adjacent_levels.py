@@ -50,16 +50,17 @@ def resolve(
 def _check_pair(student, student_taps, teacher, teacher_taps, k, equal_sizes):
     shapes = student_taps[student].shape, teacher_taps[teacher].shape
     received = f"{student} of the student {shapes[0]}, {teacher} of the teacher "
-    received += f"{shapes[1]}."
+    received += f"{shapes[1]}"
     height, width, channels = shapes[1]
     if k > min(height * width, channels):
-        raise ValueError(
-            "A map has min(H W, C) singular vectors. Expected k of at most "
-            f"{min(height * width, channels)}. Received: k={k} for {received}"
+        raise wrong(
+            "A map has min(H W, C) singular vectors",
+            expected=f"k of at most {min(height * width, channels)}",
+            received=f"k={k} for {received}",
         )
     if equal_sizes and shapes[0][:2] != shapes[1][:2]:
         raise ValueError(
             "The method projects on vectors over the teacher's positions. Expected "
-            f"maps of equal height and width. Received: {received} Choose other taps= "
+            f"maps of equal height and width. Received: {received}. Choose other taps= "
             "or another variant=."
         )

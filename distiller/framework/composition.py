@@ -59,14 +59,12 @@ class Composition(base.Distiller):
         self.task_weight = max(part.task_weight for part in self.parts)
         special = [name for name, part in parts.items() if _needs(part)]
         if len(special) > 1:
-            raise ValueError(
-                "A step has one forward of each net and one update. Expected at most "
-                "one method with a forward, combine, trains_teacher or deployed of its "
-                "own. Received: "
-                + ", ".join(
-                    f"{name} ({', '.join(_needs(parts[name]))})" for name in special
-                )
-                + "."
+            needs = [f"{name} ({', '.join(_needs(parts[name]))})" for name in special]
+            raise wrong(
+                "A step has one forward of each net and one update",
+                expected="at most one method with a forward, combine, trains_teacher "
+                "or deployed of its own",
+                received=", ".join(needs),
             )
         self._special = parts[special[0]] if special else None
         if self.trains_teacher:

@@ -55,7 +55,7 @@ def resolve(
     if not pairs or len(set(pairs)) < len(pairs):
         problem = "A pair of taps comes twice" if pairs else "No taps are chosen"
         raise wrong(
-            f"{problem}",
+            problem,
             expected=f"different ones among {_sizes(student_taps)}",
             received=f"taps={','.join(taps)}",
         )
@@ -64,16 +64,17 @@ def resolve(
         _check_exists(teacher, teacher_taps, "teacher", taps)
         shapes = student_taps[student].shape, teacher_taps[teacher].shape
         received = f"{student} of the student {shapes[0]}, {teacher} of the teacher "
-        received += f"{shapes[1]}."
+        received += f"{shapes[1]}"
         if maps and {len(shape) for shape in shapes} != {3}:
-            raise ValueError(
-                "The method reads maps, not vectors. Expected taps of shape (H, W, C). "
-                f"Received: {received}"
+            raise wrong(
+                "The method reads maps, not vectors",
+                expected="taps of shape (H, W, C)",
+                received=received,
             )
         if equal_widths and shapes[0][-1] != shapes[1][-1]:
             raise ValueError(
                 "The method compares channel by channel. Expected taps with equal "
-                f"numbers of channels. Received: {received} Choose other nets, or a "
+                f"numbers of channels. Received: {received}. Choose other nets, or a "
                 "method without equal_widths."
             )
     return tuple(pairs)
