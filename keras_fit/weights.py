@@ -47,10 +47,12 @@ def check_images(weight, number: int) -> np.ndarray | None:
     weight = np.asarray(weight)
     is_clear = weight.shape in ((number,), (number, 1)) and weight.dtype.kind in "fiu"
     if not is_clear or not (np.isfinite(weight) & (weight >= 0)).all():
-        raise ValueError(
-            "The images' weights are not clear. Expected sample_weight with a finite "
-            f"number, 0 or more, for each of {number} images. Received: {weight.dtype} "
-            f"{weight.shape}" + (", of other numbers." if is_clear else ".")
+        others = ", of other numbers" if is_clear else ""
+        raise wrong(
+            "The images' weights are not clear",
+            expected="sample_weight with a finite number, 0 or more, for each of "
+            f"{number} images",
+            received=f"{weight.dtype} {weight.shape}{others}",
         )
     return weight.astype(np.float32)
 
