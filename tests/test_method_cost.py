@@ -6,6 +6,7 @@ import types
 
 import pytest
 
+import distiller  # noqa: F401  # as the test files of methods do
 from tests import method_cost
 
 DISTILLER = pathlib.Path("tests/distiller")
