@@ -213,4 +213,5 @@ def test_the_committed_cells_are_found(arguments, monkeypatch):
             pathlib.Path(output),
         )
     states = [cell.read().state for cell in found]
-    assert states == ["finished"] * COMMITTED[arguments]
+    # Methods that came later are in no results yet.
+    assert states.count("finished") == COMMITTED[arguments]

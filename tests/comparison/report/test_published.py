@@ -15,7 +15,7 @@ FOREIGN_NETS = {"DenseNet-BC (k=12, depth=100)", "ResNet-18 (itself)"}
 def test_every_method_is_ours_or_known_to_be_foreign():
     names = {fact.method for fact in published.facts()}
     foreign = {n for n in names if published.method_key(n) not in registry.METHODS}
-    assert foreign == FOREIGN_METHODS
+    assert foreign <= FOREIGN_METHODS  # of which some may have become ours
 
 
 def test_every_net_is_ours_or_known_to_be_foreign():
@@ -27,7 +27,7 @@ def test_every_net_is_ours_or_known_to_be_foreign():
                 published.canonical_name(published.net_key(name, key))
             except ValueError:
                 foreign.add(name)
-    assert foreign == FOREIGN_NETS
+    assert foreign <= FOREIGN_NETS
 
 
 @pytest.mark.parametrize(
