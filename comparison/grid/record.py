@@ -158,9 +158,9 @@ class Record:
         """Whether a teacher that was trained before taught the finished run."""
         if not self.result or "teacher" not in self.result:
             return False
-        parts = self.result["settings"]["distiller"].split("+")
-        along = {n for n in distiller.names() if distiller.resolve(n).trains_teacher}
-        return not along & set(parts)
+        parts = {*self.result["settings"]["distiller"].split("+")}
+        known = parts & {*distiller.names()}
+        return not any(distiller.resolve(name).trains_teacher for name in known)
 
     @property
     def reads_cache(self) -> bool:
