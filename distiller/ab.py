@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from common.errors import wrong
 from distiller.framework import base, hyperparameters, tap_pairs
-from op_utils import image_weights
+from op_utils import image_weights, shapes
 from op_utils.connectors import ConvConnector
 from op_utils.level_weights import halved_from_deepest
 
@@ -39,12 +38,9 @@ def boundary_losses(
     """
     losses = []
     for student, teacher in zip(students, teachers, strict=True):
-        if student.shape != teacher.shape:
-            raise wrong(
-                "Activations are compared neuron by neuron",
-                expected="maps of equal shape",
-                received=f"student {student.shape}, teacher {teacher.shape}",
-            )
+        shapes.check_equal(
+            student, teacher, "Activations are compared neuron by neuron", "maps"
+        )
         towards_teacher = tf.where(teacher > 0, student, -student)
         missing = tf.nn.relu(margin - towards_teacher)
         sums = tf.reduce_sum(tf.square(missing), axis=[1, 2, 3])
@@ -91,10 +87,10 @@ class AB(base.Distiller):
         self.weight = weight
         self.margin = margin
         self.pairs = tap_pairs.resolve(taps, student_taps, teacher_taps, maps=True)
-        shapes = [(student_taps[s].shape, teacher_taps[t].shape) for s, t in self.pairs]
+        sizes = [(student_taps[s].shape, teacher_taps[t].shape) for s, t in self.pairs]
         self.connectors = tuple(
             None if s == t else ConvConnector(s, t, relu=False, name=f"to_{name}")
-            for (s, t), (_, name) in zip(shapes, self.pairs, strict=True)
+            for (s, t), (_, name) in zip(sizes, self.pairs, strict=True)
         )
 
     def phases(self):

@@ -3,9 +3,8 @@
 import keras
 import tensorflow as tf
 
-from common.errors import wrong
 from distiller.framework import base, hyperparameters, tap_pairs
-from op_utils import image_weights
+from op_utils import image_weights, shapes
 from op_utils.channel_products import as_rows
 from op_utils.norms import norm
 from op_utils.pooling import pool_to_smaller
@@ -35,12 +34,9 @@ def attended_gap(
     Raises:
         ValueError: the maps differ in shape.
     """
-    if student.shape != teacher.shape:
-        raise wrong(
-            "Features are compared channel by channel",
-            expected="maps of equal shape",
-            received=f"student {student.shape}, teacher {teacher.shape}",
-        )
+    shapes.check_equal(
+        student, teacher, "Features are compared channel by channel", "maps"
+    )
 
     def scaled(maps):
         maps = as_rows(maps)  # [B, H * W, C]

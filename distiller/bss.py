@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from common.errors import wrong
 from distiller.framework import base, hyperparameters
+from op_utils import shapes
 from op_utils.boundary_attack import boundary_images, candidates, drawn_class
 from op_utils.divergence import softened_kl
 
@@ -32,12 +33,7 @@ def boundary_loss(
     Raises:
         ValueError: the shapes differ.
     """
-    if student.shape != teacher.shape:
-        raise wrong(
-            "The nets classify the same images",
-            expected="logits of equal shape",
-            received=f"student {student.shape}, teacher {teacher.shape}",
-        )
+    shapes.check_equal(student, teacher, "The nets classify the same images", "logits")
     # Where the nets agree, the divergence is 0.
     student = tf.where(is_attacked[:, None], student, tf.stop_gradient(teacher))
     count = tf.reduce_sum(tf.cast(is_attacked, student.dtype))

@@ -4,8 +4,8 @@ import typing
 
 import tensorflow as tf
 
-from common.errors import wrong
 from distiller.framework import adjacent_levels, base, hyperparameters
+from op_utils import shapes
 from op_utils.channel_products import as_rows
 from op_utils.connectors import PointwiseConnector
 from op_utils.gradient_clipping import combiner
@@ -35,12 +35,9 @@ def projected_vectors(
     Raises:
         ValueError: the shapes differ, or there are fewer triples.
     """
-    if student.shape != teacher.shape:
-        raise wrong(
-            "The teacher's left vectors are over its positions",
-            expected="maps of equal shape",
-            received=f"student {student.shape}, teacher {teacher.shape}",
-        )
+    shapes.check_equal(
+        student, teacher, "The teacher's left vectors are over its positions", "maps"
+    )
     left, values, right = singular_vectors(tf.stop_gradient(teacher), k)
     values = relative(values)[:, tf.newaxis]
     columns = tf.matmul(as_rows(student), left, transpose_a=True)  # [B, C, k]

@@ -2,8 +2,7 @@
 
 import tensorflow as tf
 
-from common.errors import wrong
-from op_utils import image_weights
+from op_utils import image_weights, shapes
 
 
 def kl_entries(p: tf.Tensor, q: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
@@ -50,12 +49,9 @@ def softened_kl(
     Raises:
         ValueError: the shapes differ.
     """
-    if student.shape != teacher.shape:
-        raise wrong(
-            "Predictions are compared class by class",
-            expected="logits of equal shape",
-            received=f"student {student.shape}, teacher {teacher.shape}",
-        )
+    shapes.check_equal(
+        student, teacher, "Predictions are compared class by class", "logits"
+    )
     target = tf.nn.log_softmax(tf.stop_gradient(teacher) / temperature)
     estimate = tf.nn.log_softmax(student / temperature)
     # At high temperatures little but rounding would be left of a sum of p * ratio.

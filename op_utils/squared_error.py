@@ -2,8 +2,7 @@
 
 import tensorflow as tf
 
-from common.errors import wrong
-from op_utils import image_weights
+from op_utils import image_weights, shapes
 
 
 def squared_gap(
@@ -22,11 +21,6 @@ def squared_gap(
     Raises:
         ValueError: the shapes differ.
     """
-    if student.shape != teacher.shape:
-        raise wrong(
-            "The gap is taken entry by entry",
-            expected="tensors of equal shape",
-            received=f"student {student.shape}, teacher {teacher.shape}",
-        )
+    shapes.check_equal(student, teacher, "The gap is taken entry by entry", "tensors")
     square = tf.square(student - tf.stop_gradient(teacher))
     return image_weights.mean(square, weight)
