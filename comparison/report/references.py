@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import distiller
+from common.errors import wrong
 from comparison.grid.record import FINISHED, Record
 from comparison.report.conditions import OF_METHOD, OF_TEACHER
 
@@ -27,9 +28,8 @@ def resolve(name: str, records: Sequence[Record]) -> str:
         if found in methods:
             _check_compares(found, records, name)
             return found
-    raise ValueError(
-        f"What to compare with is no row. Expected one of {', '.join(labels)}. "
-        f"Received: --reference={name}."
+    raise wrong(
+        "What to compare with is no row", choices=labels, received=f"--reference={name}"
     )
 
 
@@ -48,9 +48,8 @@ def _check_compares(method: str, records: Sequence[Record], name: str) -> None:
     if any(counterpart(r, own) for r in records if r.method != method):
         return
     labels = dict.fromkeys(record.label for record in own)
-    raise ValueError(
-        f"{method} has several rows. Expected one of {', '.join(labels)}. "
-        f"Received: --reference={name}."
+    raise wrong(
+        f"{method} has several rows", choices=labels, received=f"--reference={name}"
     )
 
 
