@@ -29,7 +29,8 @@ from comparison.grid.runner import Runner
 from comparison.report import references
 from comparison.report import report_files as report
 from forecast import of_run as forecast
-from options import command_line, option_flags
+from options import command_line
+from options import flags as option_flags
 from teacher_cache import plan as cache_plan
 from train_w_distill import build_net, build_pair, canonical
 from training.evaluation import Evaluator

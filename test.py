@@ -16,7 +16,8 @@ from common import files
 from common.errors import wrong
 from nets import class_names, costs, for_data, given
 from op_utils import metrics
-from options import command_line, option_flags
+from options import command_line
+from options import flags as option_flags
 from training import class_results, evaluation, report
 
 DATA = ("image_size", "cache_gib", "skip_bad_images")

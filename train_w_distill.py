@@ -19,8 +19,9 @@ from comparison import catalogue
 from forecast.dry_run import DryRun
 from nets import costs, for_data, given, saving
 from nets.brought.wrapped import is_converted
-from options import command_line, option_flags
-from options.options import Options
+from options import command_line
+from options import flags as option_flags
+from options.settings import Options
 from teacher_cache import plan as cache_plan
 from teacher_cache.of_run import open_cache, run_with
 from training import normalisation, observers, teacher_check

@@ -7,7 +7,7 @@ import distiller
 import nets
 from nets import auto_student, given
 from nets import sizes as net_sizes
-from options import option_flags
+from options import flags as option_flags
 
 
 def show() -> None:
@@ -22,7 +22,7 @@ def show_nets(settings) -> None:
     """Prints the nets' sizes for the images and classes of a run's data.
 
     Args:
-        settings: `options.Options`.
+        settings: `settings.Options`.
     """
     print("\n".join(net_sizes.table(_data(settings))))
 
@@ -32,7 +32,7 @@ def student(name: str, settings) -> str:
 
     Args:
         name: as --student and --pairs have it.
-        settings: `options.Options`, whose data the net is for.
+        settings: `settings.Options`, whose data the net is for.
 
     Raises:
         ValueError: see `auto_student.choose`; or the data cannot be loaded.

@@ -46,7 +46,7 @@ def rehearsed(
 
     Args:
         plan: what each phase takes, a `teacher_cache.plan.CachePlan`.
-        settings: the `options.Options`.
+        settings: the `settings.Options`.
         data: a `dataloader.TrainingData`.
         teacher: the net, or None.
         recipe: the run's `recipe.Recipe`.

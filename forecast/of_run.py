@@ -116,7 +116,7 @@ def measure(
         data: a `dataloader.TrainingData`.
         evaluator: the run's `evaluation.Evaluator`.
         plan: the run's `teacher_cache.plan.CachePlan`.
-        settings: the run's `options.Options`.
+        settings: the run's `settings.Options`.
 
     Raises:
         NonFiniteLoss: already these steps diverge.

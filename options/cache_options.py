@@ -13,7 +13,7 @@ ONLY_WITH_CACHE = (
 
 @dataclasses.dataclass(frozen=True)
 class CacheOptions:
-    """The settings of the teacher cache; see `options.Options`."""
+    """The settings of the teacher cache; see `settings.Options`."""
 
     teacher_cache: bool = option(
         False,

@@ -21,7 +21,7 @@ ONLY_WITH_VARIATION = ("augmentation_period",)
 
 @dataclasses.dataclass(frozen=True)
 class DataOptions:
-    """The settings of the data; see `options.Options`."""
+    """The settings of the data; see `settings.Options`."""
 
     dataset: str = option(
         "digits", "digits, npz:FILE, folder:PATH, or a name that TFDS knows."

@@ -26,7 +26,7 @@ ONLY_WITH_TEACHER_FILE = ("normalisation",)
 
 @dataclasses.dataclass(frozen=True)
 class NetOptions:
-    """The settings of the two nets; see `options.Options`."""
+    """The settings of the two nets; see `settings.Options`."""
 
     teacher: str = option(
         "resnet20",

@@ -3,13 +3,15 @@
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import pathlib
 import sys
 import traceback
 from collections.abc import Sequence
 
 from common.digests import file_digest, tree_digest
-from options import known_to_keras
+
+_NOT_THE_USERS = ("builtins", "keras", "numpy", "tensorflow")
 
 
 def load(names: Sequence[str]) -> None:
@@ -30,7 +32,7 @@ def load(names: Sequence[str]) -> None:
                 f"module that runs. Received: --imports={name} "
                 f"({type(error).__name__}{_line_of(error, name)}: {error})."
             ) from error
-        known_to_keras.add(pathlib.Path(name).stem if name.endswith(".py") else name)
+        _tell_keras(pathlib.Path(name).stem if name.endswith(".py") else name)
 
 
 def digest(name: str) -> str:
@@ -94,3 +96,29 @@ def _load_file(path: str) -> None:
     except BaseException:
         del sys.modules[name]  # as Python does: half a module is none
         raise
+
+
+def _tell_keras(name: str) -> None:
+    """Registers with Keras, by its name, what a module and those inside it hold.
+
+    As "module>Name", which stands for no built-in object: a file that names a class can
+    be rebuilt although the class was not registered, or under another package.
+
+    Args:
+        name: of a module that is imported.
+    """
+    keras = sys.modules.get("keras")
+    if keras is None:  # then none of its classes is there
+        return
+    known = keras.saving.get_custom_objects()
+    found = [n for n in sys.modules if n == name or n.startswith(f"{name}.")]
+    for module in found:
+        for key, value in tuple(vars(sys.modules[module]).items()):
+            if _is_the_users(value):
+                known.setdefault(f"{module}>{key}", value)
+
+
+def _is_the_users(value) -> bool:
+    is_named = inspect.isclass(value) or inspect.isfunction(value)
+    origin = getattr(value, "__module__", None) or "builtins"
+    return is_named and origin.partition(".")[0] not in _NOT_THE_USERS

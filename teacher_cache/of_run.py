@@ -17,7 +17,7 @@ def open_cache(plan: CachePlan, settings, data, teacher, recipe, folder, evaluat
 
     Args:
         plan: what each phase takes.
-        settings: the `options.Options`.
+        settings: the `settings.Options`.
         data: a `dataloader.TrainingData`.
         teacher: the net.
         recipe: the run's `recipe.Recipe`.

@@ -34,7 +34,7 @@ def plan(settings, data, method, student, teacher) -> CachePlan:
     """What the settings ask for, as far as the method can use it.
 
     Args:
-        settings: an `options.Options`.
+        settings: an `settings.Options`.
         data: a `dataloader.TrainingData`.
         method: a `distiller.framework.base.Distiller`.
         student: a net with taps.

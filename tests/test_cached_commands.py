@@ -11,7 +11,7 @@ import pytest
 
 import commands
 import dataloader
-from options.options import Options
+from options.settings import Options
 from teacher_cache import array_facts, array_file
 from test_resume import assert_same, final_state
 

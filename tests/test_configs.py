@@ -13,7 +13,7 @@ import nets
 import train_w_distill as script
 from distiller import DataSpec, describe, registry, resolve
 from distiller.framework.hyperparameters import as_text
-from options import option_flags
+from options import flags as option_flags
 from training import recipe
 
 ROOT = pathlib.Path(__file__).parent.parent

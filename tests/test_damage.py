@@ -14,7 +14,7 @@ import train_w_distill
 from common import files
 from nets import saving
 from options import command_line
-from options.options import Options
+from options.settings import Options
 from training.checkpoint import Checkpoints
 from training.observers import metrics_table
 from training.run import fingerprint

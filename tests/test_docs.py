@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import nets
-from options.options import Options
+from options.settings import Options
 
 ROOT = pathlib.Path(__file__).parent.parent
 TEXT = (ROOT / "docs/your_model.md").read_text()

@@ -7,7 +7,7 @@ import numpy as np
 
 import dataloader
 import train_w_distill as script
-from options.options import Options
+from options.settings import Options
 from tests.dataloader.test_folder import write
 from training import teacher_check
 

@@ -113,14 +113,15 @@ def test_only_scripts_and_flag_modules_know_flags():
         for path in MODULES
         if not told(path).startswith("speed/")
         and (
-            "import flags" in path.read_text() or "absl import app" in path.read_text()
+            "absl import flags" in path.read_text()
+            or "absl import app" in path.read_text()
         )
     }
     assert users == {
         "comparison/grid/flags.py",
         "nets/import_weights.py",
         "options/command_line.py",
-        "options/option_flags.py",
+        "options/flags.py",
         "comparison/report/plots/curves.py",
     }
 

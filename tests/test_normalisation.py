@@ -12,7 +12,7 @@ import dataloader
 import nets
 import train_w_distill as script
 from nets import costs
-from options.options import Options
+from options.settings import Options
 from tests.dataloader import test_folder, test_npz
 from training import normalisation
 from training.run import provenance

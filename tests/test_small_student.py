@@ -20,8 +20,8 @@ from comparison import catalogue
 from comparison.grid import flags as grid_flags
 from comparison.report import published
 from nets import auto_student, registry
-from options import option_flags
-from options.options import Options
+from options import flags as option_flags
+from options.settings import Options
 
 ROOT = pathlib.Path(__file__).parent.parent
 TEXT = (ROOT / "docs/small_student.md").read_text()

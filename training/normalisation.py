@@ -9,7 +9,7 @@ def source(settings, dataset, teacher):
     """What has the `mean` and `std` of a student that is built.
 
     Args:
-        settings: an `options.Options`.
+        settings: an `settings.Options`.
         dataset: a `dataloader.Dataset`.
         teacher: a net, or None.
     """
@@ -23,7 +23,7 @@ def of_earlier_versions(settings, is_converted: bool) -> dict[str, str]:
     Whatever teacher there was, its mean and deviation were a built student's, too.
 
     Args:
-        settings: an `options.Options`, of what would go on in its folder.
+        settings: an `settings.Options`, of what would go on in its folder.
         is_converted: whether images would be converted for the teacher.
     """
     found = settings.normalisation

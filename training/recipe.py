@@ -50,7 +50,7 @@ def recipe_of(settings, data, student, phases: Sequence = ()) -> Recipe:
     """What the trainer needs to know.
 
     Args:
-        settings: the run's `options.Options`.
+        settings: the run's `settings.Options`.
         data: a `dataloader.TrainingData`.
         student: a net; its `mean` and `std` scale the pixels, and its loss is
             scaled if it computes in float16, whatever --precision says.
@@ -95,7 +95,7 @@ def learning_rates(
     """Learning rates by phase length ("init", "train"), float32 [steps].
 
     Args:
-        options: an `options.Options`.
+        options: an `settings.Options`.
         steps_per_epoch: static.
         phases: the method's; with --equal_epochs their initialising ones shorten the
             last one.

@@ -19,7 +19,7 @@ def before_training(
     run that goes on has told it before.
 
     Args:
-        settings: an `options.Options`.
+        settings: an `settings.Options`.
         folder: the `run_folder.RunFolder`.
         teacher: the net as it sees the run's images; None where there is none.
         evaluator: the run's `evaluation.Evaluator`.

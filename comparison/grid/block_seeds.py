@@ -42,7 +42,7 @@ def read(pairs: Sequence[tuple[str, str]], settings, names: Collection) -> Block
 
     Args:
         pairs: of the grid, (teacher, student).
-        settings: the `options.Options` of all runs.
+        settings: the `settings.Options` of all runs.
         names: options that were set by hand, though it be to their default.
     """
     found = {name: getattr(settings, name) for name in NAMES if name in names}

@@ -13,7 +13,7 @@ from comparison.grid import record as record_lib
 from comparison.grid.definition import Grid, Method
 from comparison.grid.record import FAILED, Record
 from nets import given, saving
-from options.options import MAY_BE_UNUSED, Options
+from options.settings import MAY_BE_UNUSED, Options
 from training.run import run_inputs
 from training.run.run_folder import RunFolder, differences
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import distiller
 from common.errors import wrong
-from options import option, option_flags, user_code
-from options.options import Options
+from options import flags as option_flags
+from options import option, user_code
+from options.settings import Options
 
 ALL = "all"
 # Options that the other sides of a grid say.

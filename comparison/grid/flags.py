@@ -11,7 +11,7 @@ from comparison import catalogue
 from comparison.grid import block_seeds, search
 from comparison.grid import definition as grid
 from nets import given
-from options import option_flags
+from options import flags as option_flags
 
 _OWN = "methods", "pairs", "fractions", "seeds", "vary", "search", "trials", "shard"
 # Flags of train_w_distill.py that the grid says otherwise, and how.

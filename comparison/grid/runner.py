@@ -13,7 +13,7 @@ from common.interruption import Interrupted
 from comparison.grid import launch
 from comparison.grid.cells import Cell
 from comparison.grid.record import FINISHED
-from options import option_flags
+from options import flags as option_flags
 
 _POLL = 0.2  # seconds
 _TOGETHER = 0.5  # seconds

@@ -8,7 +8,7 @@ from typing import Any
 
 from comparison.grid.record import Record
 from options.net_options import ONLY_WITH_TEACHER
-from options.options import ONLY_WITH_INIT
+from options.settings import ONLY_WITH_INIT
 from training.run import cache_difference, provenance
 
 # What cells differ in by design: their place in the grid, and the method's own.

@@ -8,7 +8,7 @@ import numpy as np
 import dataloader
 import distiller
 import fakes
-from options.options import Options
+from options.settings import Options
 from teacher_cache import plan as cache_plan
 from teacher_cache.batches import TeacherCache
 from teacher_cache.of_run import open_cache, run_with

@@ -4,7 +4,7 @@ import types
 import numpy as np
 import pytest
 
-from options.options import Options
+from options.settings import Options
 from tests.options.settings import VALUES, phase, student
 from training import recipe
 from training.recipe import recipe_of

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import dataloader
-from options.options import Options
+from options.settings import Options
 from tests.training import tiny
 from training import teacher_check
 from training.checkpoint import Checkpoints

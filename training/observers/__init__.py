@@ -8,7 +8,7 @@ def of_run(folder, settings, role: str, sample, save: Callable) -> tuple:
 
     Args:
         folder: the `run_folder.RunFolder`.
-        settings: the `options.Options`.
+        settings: the `settings.Options`.
         role: what is trained, "teacher" or "student".
         sample: uint8 [B, H, W, C], images of a batch.
         save: (net, path) -> None, atomic.

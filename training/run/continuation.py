@@ -10,7 +10,7 @@ from common.digests import file_digest
 from common.errors import wrong
 from options import user_code
 from options.net_options import TEACHER_MODEL
-from options.options import Options
+from options.settings import Options
 from training.observers import metrics_table
 from training.run import fingerprint
 from training.run.run_folder import RunFolder

@@ -20,7 +20,7 @@ def digests(settings, method, teacher, student) -> dict[str, str]:
     name, and a user's code by its file's.
 
     Args:
-        settings: the `options.Options`.
+        settings: the `settings.Options`.
         method: the distiller.
         teacher: the net, trained unless the method does it; None if there is none.
         student: the net, before its training.

@@ -64,7 +64,7 @@ def save(folder, settings, trainer, entries: Mapping, save_net: Callable) -> Non
 
     Args:
         folder: the `run_folder.RunFolder`.
-        settings: the `options.Options`.
+        settings: the `settings.Options`.
         trainer: the `trainer.Trainer` that ran.
         entries: what `measure` returned.
         save_net: (net, path) -> None.

@@ -15,8 +15,8 @@ from comparison.grid import cells, search
 from comparison.grid import definition as grid
 from comparison.grid import flags as grid_flags
 from comparison.grid.definition import Grid, Method
-from options import option_flags
-from options.options import Options
+from options import flags as option_flags
+from options.settings import Options
 from tests.comparison.make import finish
 
 ROOT = pathlib.Path(__file__).parents[3]

@@ -12,7 +12,7 @@ from comparison.grid.definition import Grid, Method
 from comparison.grid.record import FAILED, FINISHED, MISSING
 from distiller import registry
 from options import user_code
-from options.options import Options
+from options.settings import Options
 from tests.comparison.make import BEST, METRICS, SETTINGS, finish
 from training.run import run_files
 

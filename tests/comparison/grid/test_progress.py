@@ -10,7 +10,7 @@ from comparison.grid.cells import Cell
 from comparison.grid.estimate import Estimates, Measured
 from comparison.grid.progress import Progress
 from comparison.grid.record import FAILED
-from options.options import Options
+from options.settings import Options
 from tests.comparison import make
 
 

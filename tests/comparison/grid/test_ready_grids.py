@@ -10,7 +10,7 @@ from absl.testing import flagsaver
 import benchmark
 import distiller
 from comparison.grid import flags as grid_flags
-from options import option_flags
+from options import flags as option_flags
 
 ROOT = pathlib.Path(__file__).parents[3]
 NAMES = sorted(path.stem for path in ROOT.glob("configs/grids/*.flags"))

@@ -18,7 +18,7 @@ from comparison.grid import launch
 from comparison.grid.cells import Cell
 from comparison.grid.record import FAILED, FINISHED, Record
 from comparison.grid.runner import Runner
-from options.options import Options
+from options.settings import Options
 
 FINISH = (
     "import json, pathlib, sys, time\n"

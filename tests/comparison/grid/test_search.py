@@ -8,7 +8,7 @@ import train_w_distill  # noqa: F401 (defines the flags)
 from comparison.grid import cells, search
 from comparison.grid.definition import Grid, Method, read_methods
 from comparison.grid.record import FAILED, FINISHED, Record
-from options.options import Options
+from options.settings import Options
 
 METHODS = tuple(Method(name, name) for name in ("none", "Soft_logits"))
 GRID = Grid(METHODS, (("resnet20", "resnet8"),), (1.0,), (0, 1))

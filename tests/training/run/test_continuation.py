@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from common import files
 from common.digests import file_digest
-from options.options import Options
+from options.settings import Options
 from tests.training import tiny
 from training.checkpoint import Checkpoints
 from training.run import continuation, fingerprint

@@ -5,7 +5,7 @@ import pytest
 
 from common import files
 from options import user_code
-from options.options import Options
+from options.settings import Options
 from tests.training import tiny
 from training.run import fingerprint, run_files, run_inputs
 

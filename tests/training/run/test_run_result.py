@@ -10,7 +10,7 @@ from common import files
 from common.digests import file_digest
 from distiller.framework import base
 from nets import saving
-from options.options import Options
+from options.settings import Options
 from tests.training import tiny
 from training import report
 from training.evaluation import Evaluator

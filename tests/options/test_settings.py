@@ -9,7 +9,7 @@ import types
 import pytest
 
 import dataloader
-from options.options import (
+from options.settings import (
     ONLY_WITH_CROPS,
     ONLY_WITH_INIT,
     ONLY_WITH_VARIATION,

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from options.options import Options
+from options.settings import Options
 from tests.options.settings import VALUES
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -16,7 +16,7 @@ def with_flags(code, *arguments):
     """Runs code in a process of its own: absl's flags are global."""
     prelude = (
         "import dataclasses, json, sys, types\nfrom absl import flags\n"
-        "from options import option_flags\n"
+        "from options import flags as option_flags\n"
     )
     return subprocess.run(
         [sys.executable, "-c", prelude + code, *arguments],
@@ -91,7 +91,7 @@ print(flags.FLAGS.flags_into_string())
 def test_a_script_may_define_some_of_the_flags():
     code = """
 option_flags.define(only=("dataset", "data_dir"))
-print([f.name for f in flags.FLAGS.flags_by_module_dict()["options.option_flags"]])
+print([f.name for f in flags.FLAGS.flags_by_module_dict()["options.flags"]])
 """
     assert with_flags(code).stdout == "['dataset', 'data_dir']\n"
 

@@ -22,7 +22,7 @@ from options.net_options import (
     ONLY_WITH_TEACHER_FILE,
     TEACHER_MODEL,
 )
-from options.options import ONLY_WITH_INIT, Options
+from options.settings import ONLY_WITH_INIT, Options
 
 _PATHS = ("train_dir", "data_dir", "teacher_dir", "teacher_cache_dir", "continue_from")
 _PATHS += (*FILES, "teacher")
