@@ -9,20 +9,8 @@ from absl import flags
 from absl.testing import flagsaver
 
 from options import user_code
-from options.cache_options import ONLY_WITH_CACHE
-from options.data_options import (
-    ONLY_WITH_CROPS,
-    ONLY_WITH_FOLDERS,
-    ONLY_WITH_VARIATION,
-)
-from options.net_options import (
-    FILES,
-    MODEL_SUFFIXES,
-    ONLY_WITH_TEACHER,
-    ONLY_WITH_TEACHER_FILE,
-    TEACHER_MODEL,
-)
-from options.settings import ONLY_WITH_INIT, Options
+from options.conditions import Known
+from options.settings import FILES, MODEL_SUFFIXES, Options
 
 _PATHS = ("train_dir", "data_dir", "teacher_dir", "teacher_cache_dir", "continue_from")
 _PATHS += (*FILES, "teacher")
@@ -164,57 +152,23 @@ def print_notes(
         augmentation: a `dataloader.Augmentation`, what is done to the images.
         others: notes, a line each.
     """
-
-    def note(names, reason):
-        for name in names:
-            if flags.FLAGS[name].present:
-                print(f"note: --{name} has no effect with {reason}")
-
-    if not options.uses_teacher:
-        names = ("teacher", "teacher_checkpoint", *TEACHER_MODEL, *ONLY_WITH_TEACHER)
-        names += (*ONLY_WITH_TEACHER_FILE, "teacher_cache", *ONLY_WITH_CACHE)
-        note(names, f"--distiller={options.distiller}")
-    elif options.has_trained_teacher:
-        is_file = options.teacher_checkpoint
-        cause = "--teacher_checkpoint" if is_file else "--teacher_weights"
-        if flags.FLAGS["teacher_checkpoint"].present:
-            note(("teacher",), cause)
-        # Of a run that is continued, the teacher's file may have been found there.
-        found_in = {"teacher_dir"} if options.continue_from else set()
-        note((n for n in ONLY_WITH_TEACHER if n not in found_in), cause)
-    elif any(phase.trains_teacher for phase in phases):
-        reason = f"--distiller={options.distiller}: its teacher starts with the student"
-        note(ONLY_WITH_TEACHER, reason)
-    if options.teacher and not options.teacher_checkpoint:
-        reason = f"--teacher={options.teacher}, which is scaled as the data are"
-        note(ONLY_WITH_TEACHER_FILE, reason)
-    if options.teacher_checkpoint and options.is_file("student"):
-        reason = "--student=FILE.keras, which says itself how images are scaled"
-        note(ONLY_WITH_TEACHER_FILE, reason)
-    if options.uses_teacher and not options.teacher_cache:
-        note(ONLY_WITH_CACHE, "--teacher_cache=false")
-    if not any(phase.length == "init" for phase in phases):
-        note(ONLY_WITH_INIT, f"--distiller={options.distiller}: it has one phase")
-    if not options.validation:
-        note(("validation_seed",), "--validation=0")
-    if options.schedule != "step":
-        note(("decay_points", "decay_rate"), f"--schedule={options.schedule}")
-    if not options.momentum:
-        note(("nesterov",), f"--momentum={options.momentum}")
-    if not options.reads_folder:
-        note(ONLY_WITH_FOLDERS, f"--dataset={options.dataset}")
-    if options.dataset == "digits" or options.dataset.startswith("npz:"):
-        note(("cache_gib",), f"--dataset={options.dataset}, which is held in memory")
-    if options.image_size and augmentation.crops:
-        note(ONLY_WITH_CROPS, f"--image_size={options.image_size}")
-    if not options.randaugment:
-        note(("randaugment_magnitude",), "--randaugment=0")
-    if not augmentation.crops:
-        reason = f"--dataset={options.dataset}, which is not cropped at random"
-        note(ONLY_WITH_CROPS, reason)
-    if not augmentation.varies:
-        reason = f"--dataset={options.dataset}, whose images are not changed one by one"
-        note(ONLY_WITH_VARIATION, reason)
+    known = Known(
+        uses_teacher=options.uses_teacher,
+        trains_teacher=any(phase.trains_teacher for phase in phases),
+        has_init_phase=any(phase.length == "init" for phase in phases),
+        settings=True,
+        scales_student=options.is_file("student"),
+        crops=augmentation.crops,
+        varies=augmentation.varies,
+    )
+    silent = set()
+    if options.teacher_checkpoint and not flags.FLAGS["teacher_checkpoint"].present:
+        silent.add("teacher")  # --teacher=FILE gave it
+    if options.continue_from and options.has_trained_teacher:
+        silent.add("teacher_dir")  # where the teacher's file may have been found
+    for name, reason in options.unused(known).items():
+        if flags.FLAGS[name].present and name not in silent:
+            print(f"note: --{name} has no effect with {reason}")
     if options.teacher and options.for_teacher().warmup_epochs < options.warmup_epochs:
         print(
             f"note: the teacher is warmed up for {options.teacher_epochs / 2:g} epochs,"

@@ -1,4 +1,4 @@
-"""One setting of a run: its default, help text and condition."""
+"""One setting of a run: its default, help text, range, and when it is used."""
 
 import dataclasses
 import math
@@ -25,21 +25,31 @@ MAGNITUDE = Range("from 0 to 30", lambda x: 0 <= x <= 30)
 SEED = Range("from 0 to 2147483647", lambda x: 0 <= x < 2**31)
 
 
-def option(default, words, *, check=None, choices=None, is_number_free=False):
-    """A field with its help text and its condition.
+def option(
+    default,
+    words,
+    *,
+    check=None,
+    choices=None,
+    is_number_free=False,
+    used_if=None,
+    unused=None,
+):
+    """A row of the table: a field with its help text, its range and its use.
 
     `is_number_free` marks what decides none of the run's numbers: it may change
-    when a run is resumed.
+    when a run is resumed. `used_if` is one of `options.conditions`, None of what every
+    run uses; `unused` is the value where it fails, if that is not the default.
     """
-    return dataclasses.field(
-        default=default,
-        metadata={
-            "help": words,
-            "check": check,
-            "choices": choices,
-            "is_number_free": is_number_free,
-        },
-    )
+    metadata = {
+        "help": words,
+        "check": check,
+        "choices": choices,
+        "is_number_free": is_number_free,
+        "used_if": used_if,
+        "unused": default if unused is None else unused,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def check_value(field: dataclasses.Field, value) -> None:

@@ -1,4 +1,4 @@
-"""The settings of a training run: defaults, help, ranges; and what they decide."""
+"""The settings of a training run, and what they decide."""
 
 import dataclasses
 import hashlib
@@ -7,114 +7,25 @@ import pathlib
 import re
 
 from common.digests import file_digest
-from op_utils import class_weights
-from options.cache_options import ONLY_WITH_CACHE, CacheOptions
-from options.data_options import ONLY_WITH_CROPS, ONLY_WITH_VARIATION, DataOptions
-from options.net_options import (
-    FILES,
-    ONLY_WITH_TEACHER,
-    ONLY_WITH_TEACHER_FILE,
-    TEACHER_MODEL,
-    NetOptions,
-)
-from options.option import (
-    COUNT,
-    FRACTION,
-    NOT_NEGATIVE,
-    POSITIVE,
-    SEED,
-    SHARE,
-    check_value,
-    option,
-)
+from options import conditions
+from options.conditions import Known
+from options.option import check_value
+from options.table import Table
+
+FRESH = ("", "none")  # of *_weights: there are none
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")  # nets/brought/model_files.py reads them
+FILES = ("teacher_checkpoint", "teacher_weights", "student", "student_weights")
+_OF_MODEL = ("taps", "scaling", "weights")  # what is said of a role's model
+TEACHER_MODEL = tuple(f"teacher_{name}" for name in _OF_MODEL)
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(NetOptions, DataOptions, CacheOptions):
-    """All settings of a run; each field is a flag of train_w_distill.py.
+class Options(Table):
+    """All settings of a run; each row of the table is a flag of train_w_distill.py.
 
     Raises:
         ValueError: a setting is out of its range.
     """
-
-    train_dir: str = option(
-        "",
-        "Run folder; the same command resumes in it. Default: a name made of the "
-        "settings under runs/.",
-        is_number_free=True,
-    )
-    distiller: str = option("Soft_logits", "Method, or a sum such as VID+Soft_logits.")
-    hparam: tuple[str, ...] = option(
-        (), "A method's hyperparameter, name=value; may be given again and again."
-    )
-    task_weight: float | None = option(
-        None,
-        "Weight of the label cross-entropy in the last phase. Default: 1 unless the "
-        "method's paper says otherwise.",
-        check=NOT_NEGATIVE,
-    )
-    class_weight: str = option(
-        "",
-        "Weights of the classes in the label loss: balanced is images / (classes * "
-        "images of the class) in the training data. Default: 1 for each.",
-        choices=("", class_weights.BALANCED),
-    )
-    epochs: int = option(60, "Epochs of the (last) training phase.", check=COUNT)
-    init_epochs: int = option(
-        30, "Epochs of an initialising phase, for methods that have one.", check=COUNT
-    )
-    init_learning_rate: float | None = option(
-        None,
-        "Constant learning rate of an initialising phase. Default: --learning_rate.",
-        check=POSITIVE,
-    )
-    equal_epochs: bool = option(
-        False,
-        "Count initialising phases in --epochs: the last phase is shorter by them, so "
-        "that all methods train equally long.",
-    )
-    batch_size: int = option(64, "Images a step.", check=COUNT)
-    learning_rate: float = option(0.05, "Highest learning rate.", check=POSITIVE)
-    schedule: str = option(
-        "cosine", "Course of the learning rate.", choices=("cosine", "step", "constant")
-    )
-    decay_points: tuple[float, ...] = option(
-        (0.625, 0.75, 0.875),
-        "Where --schedule=step decays: epochs, or shares of --epochs if all below 1.",
-        check=POSITIVE,
-    )
-    decay_rate: float = option(0.1, "Factor of each step decay.", check=FRACTION)
-    warmup_epochs: float = option(
-        0.0, "Epochs of linear warm-up at the start of the last phase.",
-        check=NOT_NEGATIVE,
-    )  # fmt: skip
-    weight_decay: float = option(
-        5e-4,
-        "L2, added to the gradient of every trained variable.",
-        check=NOT_NEGATIVE,
-    )
-    momentum: float = option(0.9, "Momentum of SGD.", check=SHARE)
-    nesterov: bool = option(False, "Nesterov momentum.")
-    precision: str = option(
-        "float32", "Of the nets; losses are always float32.",
-        choices=("float32", "mixed_bfloat16", "mixed_float16"),
-    )  # fmt: skip
-    xla: bool = option(False, "Compile forward and backward with XLA.")
-    seed: int = option(0, "Seed of initialisation and of the method.", check=SEED)
-    allow_other_code: bool = option(
-        False,
-        "Go on with a run that other code or library versions began; it is recorded.",
-        is_number_free=True,
-    )
-    evaluate_every: int = option(
-        1, "Epochs between two evaluations.", check=COUNT, is_number_free=True
-    )
-    log_every: int = option(
-        50, "Steps between two TensorBoard points.", check=COUNT, is_number_free=True
-    )
-    checkpoint_every: int = option(
-        500, "Steps between two checkpoints.", check=COUNT, is_number_free=True
-    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -126,6 +37,80 @@ class Options(NetOptions, DataOptions, CacheOptions):
                 f"--warmup_epochs={self.warmup_epochs}."
             )
 
+    @property
+    def reads_folder(self) -> bool:
+        """Whether the data are class folders."""
+        return self.dataset.startswith("folder:")
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the data are arrays, whatever --cache_gib says."""
+        return self.dataset == "digits" or self.dataset.startswith("npz:")
+
+    @property
+    def split_seed(self) -> int | None:
+        """What cuts the validation split; None if none is cut."""
+        if not self.validation:
+            return None
+        return self.data_seed if self.validation_seed is None else self.validation_seed
+
+    def validation_seed_for(self, data_seed: int) -> int | None:
+        """The --validation_seed that cuts the same split beside this data seed."""
+        return None if self.split_seed == data_seed else self.split_seed
+
+    def check_labels_of(self, method) -> None:
+        """Raises ValueError if the method needs one label an image, but there are two.
+
+        Args:
+            method: a `distiller.Spec`.
+        """
+        given = {"mixup": self.mixup, "cutmix": self.cutmix}
+        mixed = [f"--{name}={alpha}" for name, alpha in given.items() if alpha]
+        if method.needs_labels and mixed:
+            raise ValueError(
+                f"--distiller={method.name} reads the label of each image, and mixed "
+                "images have two. Expected neither --mixup nor --cutmix. Received: "
+                f"{', '.join(mixed)}."
+            )
+
+    def is_file(self, name: str) -> bool:
+        """Whether the setting of this name is a file whose content counts."""
+        value = getattr(self, name)
+        if name.endswith("_weights"):
+            return value not in (*FRESH, "imagenet")
+        return value.endswith(MODEL_SUFFIXES) or (
+            name == "teacher_checkpoint" and value
+        )
+
+    @property
+    def uses_teacher(self) -> bool:
+        """Whether these settings name a teacher."""
+        return bool(self.teacher or self.teacher_checkpoint)
+
+    @property
+    def has_trained_teacher(self) -> bool:
+        """Whether the teacher comes with its weights."""
+        return bool(self.teacher_checkpoint) or self.teacher_weights not in FRESH
+
+    def trains_teacher_first(self, method) -> bool:
+        """Whether there is a teacher that must be trained before the student.
+
+        Args:
+            method: a `distiller.Spec`, or the method itself.
+        """
+        known = Known(self.uses_teacher, method.trains_teacher)
+        return conditions.TRAINED_FIRST not in conditions.unmet(self, known)
+
+    def net(self, role: str) -> dict:
+        """Keyword arguments of `nets.given.Given` for the teacher or the student."""
+        given = {name: getattr(self, f"{role}_{name}") for name in _OF_MODEL}
+        own = pathlib.Path(self.continue_from, f"{role}.keras")
+        # A teacher's file is there where it was trained with the student.
+        if self.continue_from and (role == "student" or own.exists()):
+            return {"role": role, "name": getattr(self, role), "file": str(own)}
+        file = self.teacher_checkpoint if role == "teacher" else ""
+        return {"role": role, "name": getattr(self, role), "file": file, **given}
+
     def config(self) -> dict:
         """All that decides the run's numbers, as JSON values."""
         values = {
@@ -133,23 +118,13 @@ class Options(NetOptions, DataOptions, CacheOptions):
             for field in dataclasses.fields(self)
             if not field.metadata["is_number_free"]
         }
-        if self.schedule != "step":
-            values |= _defaults("decay_points", "decay_rate")
-        if not self.momentum:
-            values |= _defaults("nesterov")
-        if self.image_size:
-            values |= _defaults("pad_mode")
-        if not self.reads_folder:
-            values |= _defaults("merge_valid")
-        if not self.randaugment:
-            values |= _defaults("randaugment_magnitude")
+        for name in self.unused(Known(settings=True)).keys() & values.keys():
+            values[name] = _LEFT_OUT[name]
         # Said in another way, a run stays the same.
         values["validation_seed"] = self.validation_seed_for(self.data_seed)
         if self.teacher_data_seed == self.data_seed:
-            values |= _defaults("teacher_data_seed")
-        if not self.teacher_cache:
-            values |= _defaults("teacher_cache_precision")
-        elif self.teacher_cache_precision != "float32":  # Then what is kept counts.
+            values["teacher_data_seed"] = None
+        if values["teacher_cache_precision"] != "float32":  # Then what is kept counts.
             values["teacher_cache_taps"] = self.teacher_cache_taps
         if self.continue_from:
             student = pathlib.PurePath(self.continue_from, "student.keras")
@@ -207,11 +182,22 @@ class Options(NetOptions, DataOptions, CacheOptions):
         name = f"{dataset}-{student}-{self.distiller}-{key}"
         return str(pathlib.PurePath(parent, name))
 
-    def without_teacher(self) -> "Options":
-        """The same settings with those of a teacher left out."""
-        names = (*ONLY_WITH_TEACHER, "teacher_checkpoint", *TEACHER_MODEL)
-        names += ("teacher_cache", *ONLY_WITH_CACHE, *ONLY_WITH_TEACHER_FILE)
-        return dataclasses.replace(self, **_defaults(*names), teacher="")
+    def unused(self, known: Known) -> dict[str, str]:
+        """The options that decide nothing -> what they have no effect with.
+
+        Args:
+            known: what is known of the run beside its settings.
+        """
+        return {
+            field.name: reason
+            for condition, reason in conditions.unmet(self, known).items()
+            for field in dataclasses.fields(self)
+            if field.metadata["used_if"] == condition
+        }
+
+    def _without(self, known: Known, **changes) -> "Options":
+        left_out = {name: _LEFT_OUT[name] for name in self.unused(known)}
+        return dataclasses.replace(self, **left_out, **changes)
 
     def without_unused(self, phases, augmentation, is_cached=True) -> "Options":
         """The same settings with those left out that decide nothing in this run.
@@ -221,12 +207,13 @@ class Options(NetOptions, DataOptions, CacheOptions):
             augmentation: a `dataloader.Augmentation`, what is done to the images.
             is_cached: whether a phase takes anything from the teacher cache.
         """
-        unused = () if augmentation.crops else ONLY_WITH_CROPS
-        unused += () if is_cached else ("teacher_cache", "teacher_cache_precision")
-        unused += () if augmentation.varies else ONLY_WITH_VARIATION
-        if not any(phase.length == "init" for phase in phases):
-            unused += ONLY_WITH_INIT
-        return dataclasses.replace(self, **_defaults(*unused))
+        known = Known(
+            has_init_phase=any(phase.length == "init" for phase in phases),
+            crops=augmentation.crops,
+            varies=augmentation.varies,
+            is_cached=is_cached,
+        )
+        return self._without(known)
 
     def used_by(self, method) -> "Options":
         """The same settings without what the method does not use.
@@ -237,26 +224,20 @@ class Options(NetOptions, DataOptions, CacheOptions):
         Raises:
             ValueError: a trained teacher is given to a method that trains its own.
         """
-        options = self._with_teacher_of(method)
-        unused = () if method.has_init_phase else ONLY_WITH_INIT
-        split = {"validation_seed": self.validation_seed_for(self.data_seed)}
-        return dataclasses.replace(options, **split, **_defaults(*unused))
+        self._check_teacher_of(method)
+        known = Known(method.uses_teacher, method.trains_teacher, method.has_init_phase)
+        split_seed = self.validation_seed_for(self.data_seed)
+        return self._without(known, validation_seed=split_seed)
 
-    def _with_teacher_of(self, method) -> "Options":
-        if not method.uses_teacher:
-            return self.without_teacher()
-        if method.trains_teacher and self.has_trained_teacher:
+    def _check_teacher_of(self, method) -> None:
+        is_along = method.uses_teacher and method.trains_teacher
+        if is_along and self.has_trained_teacher:
             name = "checkpoint" if self.teacher_checkpoint else "weights"
             raise ValueError(
                 f"--distiller={method.name} trains teacher and student together, both "
                 "from fresh weights. Expected --teacher=NET instead of a trained one. "
                 f"Received: --teacher_{name}={getattr(self, f'teacher_{name}')}."
             )
-        unused = () if self.teacher_checkpoint else ONLY_WITH_TEACHER_FILE
-        if method.trains_teacher or self.has_trained_teacher:
-            unused += ONLY_WITH_TEACHER
-        no_net = {"teacher": ""} if self.teacher_checkpoint else {}
-        return dataclasses.replace(self, **_defaults(*unused), **no_net)
 
     def check_loss_of(self, method) -> None:
         """Raises ValueError if neither the method nor the labels teach anything.
@@ -279,8 +260,8 @@ class Options(NetOptions, DataOptions, CacheOptions):
         data_seed = self.teacher_data_seed
         if data_seed is None:
             data_seed = self.data_seed
-        options = dataclasses.replace(
-            self.without_teacher(),
+        options = self._without(
+            Known(uses_teacher=False, has_init_phase=False),
             student=self.teacher,
             student_taps=self.teacher_taps,
             student_scaling=self.teacher_scaling,
@@ -295,18 +276,24 @@ class Options(NetOptions, DataOptions, CacheOptions):
             distiller="none",
             hparam=(),
             task_weight=1.0,
-            **_defaults(*ONLY_WITH_INIT),
         )
         return dataclasses.replace(
             options, train_dir=options.default_train_dir(self.teacher_dir)
         )
 
 
-ONLY_WITH_INIT = ("init_epochs", "init_learning_rate", "equal_epochs")
+def used_only_if(condition: str) -> tuple[str, ...]:
+    """The options that are used if one of `conditions` holds."""
+    fields = dataclasses.fields(Options)
+    return tuple(f.name for f in fields if f.metadata["used_if"] == condition)
+
+
+_LEFT_OUT = {
+    field.name: field.metadata["unused"] for field in dataclasses.fields(Table)
+}
 # What `Options.without_unused` may leave out, once the data are known.
-MAY_BE_UNUSED = (*ONLY_WITH_INIT, *ONLY_WITH_CROPS, *ONLY_WITH_VARIATION)
-MAY_BE_UNUSED += ("teacher_cache_taps", "teacher_cache_precision")
-
-
-def _defaults(*names: str) -> dict:
-    return {f.name: f.default for f in dataclasses.fields(Options) if f.name in names}
+MAY_BE_UNUSED = frozenset(
+    Options().unused(
+        Known(has_init_phase=False, crops=False, varies=False, is_cached=False)
+    )
+)

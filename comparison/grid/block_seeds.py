@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Collection, Sequence
 
 from nets import given
-from options.net_options import FRESH
+from options.settings import FRESH
 
 # Options that the blocks decide, and no flag file of a method.
 NAMES = ("data_seed", "validation_seed", "teacher_data_seed")

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from comparison.grid.record import Record
-from options.net_options import ONLY_WITH_TEACHER
-from options.settings import ONLY_WITH_INIT
+from options.conditions import INIT_PHASE, TRAINED_FIRST
+from options.settings import used_only_if
 from training.run import cache_difference, provenance
 
 # What cells differ in by design: their place in the grid, and the method's own.
 _PLACE = ("dataset", "data_fraction", "student", "teacher", "seed")
-OF_METHOD = ("distiller", "hparam", "task_weight", *ONLY_WITH_INIT)
+OF_METHOD = ("distiller", "hparam", "task_weight", *used_only_if(INIT_PHASE))
 UNKNOWN = "not recorded"
 # Seeds that a block decides, see `block_seeds`.
 _OF_BLOCK = ("data_seed", "validation_seed", "teacher_data_seed")
@@ -101,7 +101,7 @@ def _of(record: Record) -> dict[str, Any]:
     if not record.has_fixed_teacher:
         found = {n: v for n, v in found.items() if not n.startswith(OF_TEACHER)}
     elif given.get("teacher_checkpoint"):  # How it was trained is not known here.
-        found = {n: v for n, v in found.items() if n not in ONLY_WITH_TEACHER}
+        found = {n: v for n, v in found.items() if n not in used_only_if(TRAINED_FIRST)}
     found |= _seeds(record)
     if record.rows and not varied & {*_DECIDES_UPDATES}:
         found[UPDATES] = int(record.rows[-1]["step"])

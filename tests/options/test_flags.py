@@ -105,10 +105,11 @@ NOTES = """
 option_flags.define()
 flags.FLAGS(sys.argv)
 settings = option_flags.read()
+has_init, is_mutual = settings.distiller == "FitNet", settings.distiller == "DML"
 if settings.distiller == "none":
-    settings = settings.without_teacher()
-lengths = ["init", "train"] if settings.distiller == "FitNet" else ["train"]
-is_mutual = settings.distiller == "DML"
+    method = {"uses_teacher": False, "trains_teacher": False, "has_init_phase": False}
+    settings = settings.used_by(types.SimpleNamespace(**method))
+lengths = ["init", "train"] if has_init else ["train"]
 phases = [types.SimpleNamespace(length=x, trains_teacher=is_mutual) for x in lengths]
 is_cropped = settings.dataset != "digits"
 varies = is_cropped or settings.cutout > 0

@@ -9,12 +9,7 @@ import types
 import pytest
 
 import dataloader
-from options.settings import (
-    ONLY_WITH_CROPS,
-    ONLY_WITH_INIT,
-    ONLY_WITH_VARIATION,
-    Options,
-)
+from options.settings import MAY_BE_UNUSED, Options
 from tests.options.settings import VALUES
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -169,18 +164,17 @@ def test_options_that_are_not_used_may_change(others, unused):
     assert Options(**others, **unused).config() == Options(**others).config()
 
 
+OF_INIT = ("init_epochs", "init_learning_rate", "equal_epochs")
+OF_CROPS, OF_VARIATION = ("pad_mode",), ("augmentation_period",)
+
+
 @pytest.mark.parametrize(
     ("lengths", "crops", "varies", "unused"),
     [
-        (
-            ["train"],
-            False,
-            False,
-            ONLY_WITH_INIT + ONLY_WITH_CROPS + ONLY_WITH_VARIATION,
-        ),
-        (["train"], True, True, ONLY_WITH_INIT),
-        (["init", "train"], False, False, ONLY_WITH_CROPS + ONLY_WITH_VARIATION),
-        (["init", "train"], False, True, ONLY_WITH_CROPS),
+        (["train"], False, False, OF_INIT + OF_CROPS + OF_VARIATION),
+        (["train"], True, True, OF_INIT),
+        (["init", "train"], False, False, OF_CROPS + OF_VARIATION),
+        (["init", "train"], False, True, OF_CROPS),
         (["init", "train"], True, True, ()),
     ],
 )
@@ -192,6 +186,7 @@ def test_what_a_run_does_not_use_is_left_out(lengths, crops, varies, unused):
     for name in OTHERS:
         source = Options() if name in unused else settings
         assert getattr(used, name) == getattr(source, name), name
+    assert MAY_BE_UNUSED.issuperset(unused)
 
 
 def test_a_cache_that_no_phase_uses_has_no_precision():
@@ -269,22 +264,6 @@ def test_uses_teacher():
     assert not Options(teacher="").uses_teacher
 
 
-def test_without_teacher_nothing_of_a_teacher_counts():
-    plain = Options(distiller="none", teacher="").config()
-    settings = Options(
-        distiller="none",
-        teacher="WRN-16-4",
-        teacher_checkpoint="missing.keras",
-        teacher_epochs=3,
-        teacher_seed=9,
-    )
-    assert settings.without_teacher().config() == plain
-    assert not settings.without_teacher().uses_teacher
-
-
-TEACHERS = Options(teacher="WRN-16-4", teacher_epochs=3, teacher_seed=9, seed=4)
-
-
 def method(uses_teacher=True, trains_teacher=False, has_init_phase=False):
     return types.SimpleNamespace(
         name="DML",
@@ -294,10 +273,28 @@ def method(uses_teacher=True, trains_teacher=False, has_init_phase=False):
     )
 
 
+ALONE = method(uses_teacher=False)
+
+
+def test_without_teacher_nothing_of_a_teacher_counts():
+    plain = Options(distiller="none", teacher="").config()
+    settings = Options(
+        distiller="none",
+        teacher="WRN-16-4",
+        teacher_checkpoint="missing.keras",
+        teacher_epochs=3,
+        teacher_seed=9,
+    )
+    assert settings.used_by(ALONE).config() == plain
+    assert not settings.used_by(ALONE).uses_teacher
+
+
+TEACHERS = Options(teacher="WRN-16-4", teacher_epochs=3, teacher_seed=9, seed=4)
+
+
 def test_a_method_is_left_what_it_needs_of_a_teacher():
     assert TEACHERS.used_by(method()) == TEACHERS
-    alone = TEACHERS.used_by(method(uses_teacher=False))
-    assert alone == TEACHERS.without_teacher()
+    assert TEACHERS.used_by(ALONE) == Options(teacher="", seed=4)
 
 
 def test_a_given_teacher_needs_no_training():
@@ -378,7 +375,7 @@ def test_a_teacher_trained_as_a_student_is_the_same_run():
     teacher = Options().for_teacher()
     typed = Options(
         distiller="none", student="resnet20", task_weight=1.0, teacher=""
-    ).without_teacher()
+    ).used_by(ALONE)
     assert typed.config() == teacher.config()
 
 

@@ -9,8 +9,7 @@ from common import files
 from common.digests import file_digest
 from common.errors import wrong
 from options import user_code
-from options.net_options import TEACHER_MODEL
-from options.settings import Options
+from options.settings import TEACHER_MODEL, Options
 from training.observers import metrics_table
 from training.run import fingerprint
 from training.run.run_folder import RunFolder

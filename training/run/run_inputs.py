@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Mapping
 
 from options import user_code
-from options.net_options import FILES
+from options.settings import FILES
 from training.run import fingerprint, run_files
 
 IMPORTS = "--imports="  # how the entries of a user's files begin

@@ -13,7 +13,7 @@ import pytest
 import nets
 from nets import given, saving
 from nets.brought import h5_files, model_files
-from options import net_options
+from options import settings
 
 # Written by tf_keras 2.21, with what Keras 3 does not take: groups, rng_type, names
 # with "/", inner models.
@@ -38,7 +38,7 @@ def line_of(load, path) -> str:
 
 
 def test_options_and_nets_know_the_same_files():
-    assert net_options.MODEL_SUFFIXES == model_files.SUFFIXES
+    assert settings.MODEL_SUFFIXES == model_files.SUFFIXES
 
 
 @pytest.mark.parametrize("name", ["model.h5", "model.hdf5", "model.keras"])
