@@ -14,11 +14,10 @@ from absl import flags
 
 import dataloader
 import distiller
-import nets
 from comparison import catalogue
 from forecast.dry_run import DryRun
 from nets import costs, for_data, given, saving
-from nets.brought.wrapped import is_converted
+from nets.brought.wrapped import is_converted, seen_by
 from options import command_line
 from options import flags as option_flags
 from options.settings import Options
@@ -64,7 +63,7 @@ def build_pair(settings: Options, data, teacher):
     source = settings.net("student")
     student = build_net(source, settings, data, settings.seed, scale_of)
     if teacher is not None:
-        teacher = nets.seen_by(teacher, student)
+        teacher = seen_by(teacher, student)
     keras.utils.set_random_seed(settings.seed)  # for the method's own layers
     method = distiller.resolve(settings.distiller, settings.hparam)
     labels, num_classes = data.train.labels, data.dataset.num_classes
