@@ -49,7 +49,7 @@ def test_classes_in_another_order_than_the_folders(tmp_path, capsys, monkeypatch
     for asks in (True, False):
         run = tmp_path / f"run-{asks}"
         replaced = check_first if asks else lambda *_: None
-        monkeypatch.setattr(script, "before_training", replaced)
+        monkeypatch.setattr(teacher_check, "before_training", replaced)
         how = {"teacher_checkpoint": str(path), "train_dir": str(run)}
         script.train(script.canonical(Options(**settings, **how)))
         out = capsys.readouterr().out
