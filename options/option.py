@@ -4,6 +4,8 @@ import dataclasses
 import math
 from collections.abc import Callable
 
+from common.errors import wrong
+
 
 @dataclasses.dataclass(frozen=True)
 class Range:
@@ -56,14 +58,15 @@ def check_value(field: dataclasses.Field, value) -> None:
     """Raises ValueError unless the value is in the field's range."""
     check, choices = field.metadata["check"], field.metadata["choices"]
     if choices and value not in choices:
-        known = ", ".join(filter(None, choices))
-        raise ValueError(
-            f"--{field.name} is not known. Expected one of {known}. "
-            f"Received: --{field.name}={value}."
+        raise wrong(
+            f"--{field.name} is not known",
+            choices=filter(None, choices),
+            received=f"--{field.name}={value}",
         )
     for number in value if isinstance(value, tuple) else (value,):
         if check and number is not None and not check.holds(number):
-            raise ValueError(
-                f"--{field.name} is out of range. Expected {check.words}. "
-                f"Received: --{field.name}={number}."
+            raise wrong(
+                f"--{field.name} is out of range",
+                expected=check.words,
+                received=f"--{field.name}={number}",
             )

@@ -7,6 +7,7 @@ import pathlib
 import re
 
 from common.digests import file_digest
+from common.errors import wrong
 from options import conditions
 from options.conditions import Known
 from options.option import check_value
@@ -31,10 +32,10 @@ class Options(Table):
         for field in dataclasses.fields(self):
             check_value(field, getattr(self, field.name))
         if self.warmup_epochs >= self.epochs:
-            raise ValueError(
-                "--warmup_epochs is as long as the training. Expected less than "
-                f"--epochs={self.epochs}. Received: "
-                f"--warmup_epochs={self.warmup_epochs}."
+            raise wrong(
+                "--warmup_epochs is as long as the training",
+                expected=f"less than --epochs={self.epochs}",
+                received=f"--warmup_epochs={self.warmup_epochs}",
             )
 
     @property
@@ -67,10 +68,11 @@ class Options(Table):
         given = {"mixup": self.mixup, "cutmix": self.cutmix}
         mixed = [f"--{name}={alpha}" for name, alpha in given.items() if alpha]
         if method.needs_labels and mixed:
-            raise ValueError(
+            raise wrong(
                 f"--distiller={method.name} reads the label of each image, and mixed "
-                "images have two. Expected neither --mixup nor --cutmix. Received: "
-                f"{', '.join(mixed)}."
+                "images have two",
+                expected="neither --mixup nor --cutmix",
+                received=", ".join(mixed),
             )
 
     def is_file(self, name: str) -> bool:
@@ -233,10 +235,11 @@ class Options(Table):
         is_along = method.uses_teacher and method.trains_teacher
         if is_along and self.has_trained_teacher:
             name = "checkpoint" if self.teacher_checkpoint else "weights"
-            raise ValueError(
+            raise wrong(
                 f"--distiller={method.name} trains teacher and student together, both "
-                "from fresh weights. Expected --teacher=NET instead of a trained one. "
-                f"Received: --teacher_{name}={getattr(self, f'teacher_{name}')}."
+                "from fresh weights",
+                expected="--teacher=NET instead of a trained one",
+                received=f"--teacher_{name}={getattr(self, f'teacher_{name}')}",
             )
 
     def check_loss_of(self, method) -> None:
@@ -246,9 +249,10 @@ class Options(Table):
             method: a `distiller.Spec`.
         """
         if method.name == "none" and self.task_weight == 0:
-            raise ValueError(
-                "there is nothing to learn from. Expected a method, or a label loss. "
-                "Received: --distiller=none --task_weight=0."
+            raise wrong(
+                "there is nothing to learn from",
+                expected="a method, or a label loss",
+                received="--distiller=none --task_weight=0",
             )
 
     def for_teacher(self) -> "Options":

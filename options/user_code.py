@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 from common.digests import file_digest, tree_digest
+from common.errors import wrong
 
 _NOT_THE_USERS = ("builtins", "keras", "numpy", "tensorflow")
 
@@ -27,10 +28,11 @@ def load(names: Sequence[str]) -> None:
         try:
             _load_file(name) if name.endswith(".py") else importlib.import_module(name)
         except (Exception, SystemExit) as error:  # The user's code may raise anything.
-            raise ValueError(
-                "A module of yours cannot be imported. Expected a Python file or "
-                f"module that runs. Received: --imports={name} "
-                f"({type(error).__name__}{_line_of(error, name)}: {error})."
+            raise wrong(
+                "A module of yours cannot be imported",
+                expected="a Python file or module that runs",
+                received=f"--imports={name} "
+                f"({type(error).__name__}{_line_of(error, name)}: {error})",
             ) from error
         _tell_keras(pathlib.Path(name).stem if name.endswith(".py") else name)
 
