@@ -232,14 +232,16 @@ class _Loader(importlib.abc.InspectLoader):
         return spec.loader.get_source(self._name)
 
     def get_code(self, fullname):
-        _warn(fullname, self._name)  # runpy asks for it, that is `python -m`
+        # runpy asks for it, that is `python -m`: as the command's own, it is shown.
+        text = _text(fullname, self._name)
+        warnings.warn_explicit(text, DeprecationWarning, fullname, 1, "__main__")
         spec = importlib.util.find_spec(self._name)
         return spec.loader.get_code(self._name)
 
 
 def _warn(old: str, new: str) -> None:
-    warnings.warn(
-        f"{old} has moved to {new}; the old name goes after a year",
-        DeprecationWarning,
-        stacklevel=3,
-    )
+    warnings.warn(_text(old, new), DeprecationWarning, stacklevel=3)
+
+
+def _text(old: str, new: str) -> str:
+    return f"{old} has moved to {new}; the old name goes after a year"
