@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+import nets  # noqa: F401 (what a file of this name collides with)
 from options import user_code
 
 
