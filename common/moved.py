@@ -134,7 +134,7 @@ MOVED = {
     "op_utils.interruption": "common.interruption",
     "op_utils.kept_array": "teacher_cache.stored_array",
     "op_utils.kept_output": "training.teacher_outputs",
-    "op_utils.kept_test_logits": "teacher_cache.logits_on_test",
+    "op_utils.kept_test_logits": "teacher_cache.evaluation_logits",
     "op_utils.keras_optimizer": "keras_fit.optimizer",
     "op_utils.known_to_keras": "options.user_code",
     "op_utils.metrics_table": "training.observers.metrics_table",

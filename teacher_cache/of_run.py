@@ -2,7 +2,7 @@
 
 import functools
 
-from teacher_cache import logits_on_test
+from teacher_cache import evaluation_logits
 from teacher_cache.batches import TeacherCache
 from teacher_cache.plan import CachePlan
 from teacher_cache.store import SetAside
@@ -61,7 +61,7 @@ def open_cache(plan: CachePlan, settings, data, teacher, recipe, folder, evaluat
     cache.fill(position["phase"], position["step"] // per_epoch)
     if cache.gap is not None:  # Otherwise nothing is left to take.
         claim(cache.gap)
-    logits_on_test.keep(evaluator, data, teacher, settings.teacher_cache_dir)
+    evaluation_logits.keep(evaluator, data, teacher, settings.teacher_cache_dir)
     return cache
 
 

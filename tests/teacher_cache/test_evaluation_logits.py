@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dataloader
-from teacher_cache import logits_on_test
+from teacher_cache import evaluation_logits
 from teacher_cache.array_file import ArrayWriter
 from tests.teacher_cache import cached_runs
 from training.evaluation import Evaluator
@@ -19,7 +19,7 @@ def evaluator(data, mean=cached_runs.MEAN):
 def keep(folder, data=None, teacher=TEACHER, log=lambda _: None, **options):
     data = data or cached_runs.data()
     found = evaluator(data, **options)
-    logits_on_test.keep(found, data, teacher, folder, log)
+    evaluation_logits.keep(found, data, teacher, folder, log)
     return found
 
 
