@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from common.errors import wrong
 from op_utils import image_weights, mixed_labels
 from training import replicas, teacher_outputs
 from training.totals import SKIPPED
@@ -42,9 +43,10 @@ def trained_variables(phase, student, teacher) -> tuple:
 
 def _checked(terms: dict) -> dict:
     if "task" in terms:  # Its column in the metrics is the label cross-entropy's.
-        raise ValueError(
-            "A method calls a term as the trainer calls its own. Expected another "
-            f"name than 'task'. Received: terms {', '.join(terms)}."
+        raise wrong(
+            "A method calls a term as the trainer calls its own",
+            expected="another name than 'task'",
+            received=f"terms {', '.join(terms)}",
         )
     return dict(terms)
 
@@ -180,16 +182,18 @@ class Step:
     def _losses(self, of_task, terms) -> list:
         """What counts as task, then what is the method's own; without what is none."""
         of_task, own = self._sides(of_task, terms)
-        received = f"Received: a task weight of {self.task_weight}"
+        received = f"a task weight of {self.task_weight}"
         if of_task is None and own is None:
-            raise ValueError(
-                f"phase '{self.phase.name}' has nothing to learn from. Expected a term "
-                f"of the method or a label loss. {received} and no term."
+            raise wrong(
+                f"phase '{self.phase.name}' has nothing to learn from",
+                expected="a term of the method or a label loss",
+                received=f"{received} and no term",
             )
         if of_task is None and self.phase.combine:
-            raise ValueError(
-                f"phase '{self.phase.name}' measures its gradient by the task's. "
-                f"Expected --task_weight above 0, or clip=false. {received}."
+            raise wrong(
+                f"phase '{self.phase.name}' measures its gradient by the task's",
+                expected="--task_weight above 0, or clip=false",
+                received=received,
             )
         return [loss for loss in (of_task, own) if loss is not None]
 
