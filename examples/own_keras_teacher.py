@@ -7,6 +7,8 @@ import common.before_tensorflow  # noqa: F401  # quietens TensorFlow
 
 # isort: split
 
+import pathlib
+
 import keras
 
 import dataloader
@@ -23,7 +25,9 @@ def convolutional(*widths: int) -> keras.Model:
     return keras.Sequential(layers)
 
 
-def main(epochs: int = 30, path: str = "student.keras") -> dict[str, float]:
+def main(
+    epochs: int = 30, path: str = "runs/own_keras_teacher.keras"
+) -> dict[str, float]:
     """Trains the teacher on all digits, students on a tenth of them.
 
     Returns:
@@ -45,7 +49,9 @@ def main(epochs: int = 30, path: str = "student.keras") -> dict[str, float]:
         model.fit(few.images, few.labels, batch_size=16, epochs=epochs, verbose=0)
         scores = model.evaluate(test.images, test.labels, verbose=0, return_dict=True)
         found[name] = scores["accuracy"]
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     model.save(path)  # the student that was taught, for keras.saving.load_model
+    print(f"saved {path}")
     return found
 
 

@@ -56,4 +56,5 @@ def main(epochs: int = 8) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(main())
+    for name, value in main().items():
+        print(f"{name}: {value:.4f} in the last batch")
