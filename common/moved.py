@@ -1,16 +1,19 @@
 """Modules under the names that they had before; each use gives a DeprecationWarning.
 
-The rooms that modules have left call `keep_old_names`. An old name is the same module
-as the new one, and `python -m OLD_NAME` runs the new one. docs/api.md says how long.
+A room that modules have left takes its `__getattr__` from `keep_old_names`. An old name
+is the same module as the new one, and `python -m OLD_NAME` runs the new one.
+docs/api.md says how long.
 """
 
 import importlib
 import importlib.abc
 import importlib.util
 import sys
+import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+NOTHING: Mapping[str, str] = types.MappingProxyType({})
 MOVED = {
     "benchmarks.applications_taps": "docs.tables.applications_taps",
     "benchmarks.augmentation_speed": "speed.augmentation",
@@ -138,7 +141,7 @@ MOVED = {
     "op_utils.keras_optimizer": "keras_fit.optimizer",
     "op_utils.known_to_keras": "options.user_code",
     "op_utils.metrics_table": "training.observers.metrics_table",
-    "op_utils.net_options": "options.table",
+    "op_utils.net_options": "options.settings",
     "op_utils.normalisation": "training.normalisation",
     "op_utils.observer": "training.observers.observer",
     "op_utils.optimizer": "training.optimizer",
@@ -176,10 +179,31 @@ NOW_ROOMS = {
 }
 
 
-def keep_old_names() -> None:
-    """Lets Python find a module by its old name, once in a process."""
+def keep_old_names(room: str, lazy: Mapping[str, str] = NOTHING) -> Callable:
+    """Lets Python find the modules that have left a room by their old names.
+
+    Args:
+        room: the package's name.
+        lazy: attribute of it -> the module that has it, imported when it is asked for.
+
+    Returns:
+        Its `__getattr__`: `import distiller` gave `distiller.base`, too.
+    """
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())  # the last: it costs nothing what is there
+
+    def get(name: str):
+        old = f"{room}.{name}"
+        if name in lazy:
+            return getattr(importlib.import_module(lazy[name]), name)
+        if old not in MOVED:
+            raise AttributeError(f"module {room!r} has no attribute {name!r}")
+        _warn(old, MOVED[old])
+        module = sys.modules.setdefault(old, importlib.import_module(MOVED[old]))
+        setattr(sys.modules[room], name, module)  # as an import does; it warns once
+        return module
+
+    return get
 
 
 def names_of(room: str) -> Callable:

@@ -8,7 +8,7 @@ from dataloader.registry import is_here, is_path, load, names
 from dataloader.subset import balanced_subset, split_validation
 from dataloader.training_data import TrainingData, prepare
 
-moved.keep_old_names()
+__getattr__ = moved.keep_old_names(__name__)
 
 __all__ = [
     "Augmentation",

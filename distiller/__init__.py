@@ -1,6 +1,5 @@
 """Distillation methods: what a student learns from a teacher."""
 
-import importlib
 from typing import TYPE_CHECKING
 
 from common import moved
@@ -11,8 +10,6 @@ from distiller.registry import canonical, names, register
 if TYPE_CHECKING:
     from keras_fit.checkpoint import MethodCheckpoint
     from keras_fit.model import DistillationModel
-
-moved.keep_old_names()
 
 __all__ = [
     "DataSpec",
@@ -37,10 +34,7 @@ _OF_FIT = {
 }
 
 
-def __getattr__(name: str):
-    if name not in _OF_FIT:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_OF_FIT[name]), name)
+__getattr__ = moved.keep_old_names(__name__, _OF_FIT)
 
 
 def __dir__() -> list[str]:

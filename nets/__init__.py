@@ -14,7 +14,7 @@ from nets.registry import build, canonical_name, names, register
 from nets.saving import load, save
 from nets.taps import Output, TapSpec
 
-moved.keep_old_names()
+__getattr__ = moved.keep_old_names(__name__)
 
 __all__ = [
     "Net",

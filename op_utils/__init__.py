@@ -2,4 +2,4 @@
 
 from common import moved
 
-moved.keep_old_names()
+__getattr__ = moved.keep_old_names(__name__)

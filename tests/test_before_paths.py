@@ -25,6 +25,7 @@ IMPORTS, MODULES, COMMANDS = (
     (LISTS / f"{name}.txt").read_text().splitlines()
     for name in ("imports", "modules", "commands")
 )
+NAMES = json.loads((LISTS / "names.json").read_text())
 FLAGS = json.loads((LISTS / "flags.json").read_text())
 RUN_AS_MODULES = [n.removeprefix("-m ") for n in FLAGS if n.startswith("-m ")]
 
@@ -48,6 +49,11 @@ def forgotten(module: str):
             sys.modules[module] = kept
         if attribute is not None:
             setattr(parent, name, attribute)
+
+
+def attributes(module: str) -> set[str]:
+    """The public names that a module of before had at its top."""
+    return set(NAMES.get(module, ()))
 
 
 def user_imports(statement: str) -> tuple[dict, list[str]]:
@@ -96,6 +102,62 @@ def test_a_moved_module_is_the_same_one_and_says_where_it_is(old):
         assert found is there
         assert found.__name__ == found.__spec__.name == new  # of itself, not the alias
         assert len(told) == 1 and old in told[0] and new in told[0]
+
+
+@pytest.mark.parametrize("old", sorted(moved.MOVED.keys() - set(RUN_AS_MODULES)))
+def test_a_room_has_what_moved_out_of_it_as_before(old):
+    """`import distiller` alone gave `distiller.base`."""
+    room, _, name = old.rpartition(".")
+    with forgotten(old):
+        found, told = user_imports(f"import {room} as room; found = room.{name}")
+    assert found["found"] is importlib.import_module(moved.MOVED[old])
+    assert len(told) == 1 and moved.MOVED[old] in told[0]
+
+
+def test_every_room_that_something_left_keeps_the_old_names():
+    """By its own line: another room's may not have been imported yet."""
+    for room in {old.partition(".")[0] for old in moved.MOVED}:
+        assert (
+            "moved.keep_old_names(__name__" in (ROOT / room / "__init__.py").read_text()
+        )
+
+
+# Names of modules that are on no page of documents, which promise their path alone.
+GONE = {
+    "comparison.blocks": {"Block", "Grid"},
+    "comparison.contents": {"blocks"},
+    "comparison.figures": {"percent"},
+    "comparison.published_table": {"blocks"},
+    "comparison.statistics": {"spread"},
+    "dataloader.autotune": {"without"},
+    "nets.published_weights": {"names"},
+    "op_utils.cache_options": {"CacheOptions", "ONLY_WITH_CACHE"},
+    "op_utils.data_options": {
+        "DataOptions",
+        "ONLY_WITH_CROPS",
+        "ONLY_WITH_FOLDERS",
+        "ONLY_WITH_VARIATION",
+    },
+    "op_utils.known_to_keras": {"add"},
+    "op_utils.net_options": {
+        "NetOptions",
+        "ONLY_WITH_TEACHER",
+        "ONLY_WITH_TEACHER_FILE",
+        "SCALINGS",
+    },
+    "op_utils.options": {"ONLY_WITH_INIT"},
+    "op_utils.phase_run": {"SECONDS_PER_CALL"},
+}
+
+
+def test_an_old_path_has_the_names_of_before():
+    missing = {}
+    for old, new in moved.MOVED.items():
+        if old not in RUN_AS_MODULES:
+            here = vars(importlib.import_module(new))
+            if gone := attributes(old) - here.keys():
+                missing[old] = gone
+    assert missing == GONE
 
 
 # Commands, which define flags, are run and not imported.

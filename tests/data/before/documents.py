@@ -92,6 +92,21 @@ def modules() -> list[str]:
     return sorted(name.removesuffix(".__init__") for name in found)
 
 
+def names() -> dict[str, list[str]]:
+    """The public names that each module defines at its top."""
+    found = {}
+    for module in modules():
+        path = ROOT / module.replace(".", "/")
+        file = path.with_suffix(".py") if not path.is_dir() else path / "__init__.py"
+        own = set()
+        for node in ast.parse(file.read_text()).body:
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+            own |= {target.id for target in targets if isinstance(target, ast.Name)}
+            own |= {node.name} if hasattr(node, "name") else set()
+        found[module] = sorted(name for name in own if name[0] != "_")
+    return {module: own for module, own in found.items() if own}
+
+
 def commands() -> list[str]:
     """Every command that a page names, one a line, each once."""
     found = []
@@ -149,7 +164,11 @@ def main():
             source = (ROOT / f"{module.replace('.', '/')}.py").read_text()
             # What has no flags would do its work, of minutes.
             known[found[1]] = flags_of("-m", module) if "absl" in source else []
-    for name, found in (("flags", known), ("folders", folders())):
+    for name, found in (
+        ("flags", known),
+        ("folders", folders()),
+        ("names", names()),
+    ):
         (OUT / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
