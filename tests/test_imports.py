@@ -8,11 +8,16 @@ import sys
 
 import pytest
 
+from common import moved
+
 ROOT = pathlib.Path(__file__).parent.parent
 PAGE = (ROOT / "docs/architecture.md").read_text()
 ROW = re.compile(r"^\| `(\w+)/` \|[^|]*\| ?([^|]*?) ?\|$", re.MULTILINE)
 FLOORS = {room: set(re.findall(r"\w+", names)) for room, names in ROW.findall(PAGE)}
 MODULES = sorted(p for room in FLOORS for p in (ROOT / room).glob("**/*.py"))
+# What a file of the repository may be imported as: rooms, scripts, what is no room.
+TOP = {p.stem for p in ROOT.glob("*.py")} | {p.parts[-2] for p in ROOT.glob("*/*.py")}
+TOP |= {"docs"}
 
 # Old names of modules are kept by the rooms that these left.
 OLD_NAMES = "common.moved"
@@ -35,7 +40,7 @@ def imported(path: pathlib.Path) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(n for n in names if n.partition(".")[0] in FLOORS)
+    return frozenset(n for n in names if n.partition(".")[0] in TOP)
 
 
 def told(path: pathlib.Path) -> str:
@@ -58,6 +63,23 @@ def test_a_room_imports_from_the_rooms_that_the_page_names(room):
         assert not strangers, f"{told(path)} imports {strangers}"
 
 
+def test_no_file_uses_an_old_name():
+    """By which a room could import from above as if it were its own module."""
+    for path in MODULES:
+        assert not imported(path) & moved.MOVED.keys(), told(path)
+
+
+def test_modules_are_imported_by_statements():
+    """Which the tests here read. What is imported by a text is the user's, or old."""
+    texts = re.compile(r"import_module\(|__import__\(")
+    users = {told(path) for path in MODULES if texts.search(path.read_text())}
+    assert users == {
+        "common/moved.py",
+        "options/user_code.py",
+        "training/run/provenance.py",  # a library, for its version
+    }
+
+
 def test_rooms_stand_on_those_below_alone():
     """The page lists them from the ground up, so there is no circle."""
     below = set()
@@ -67,8 +89,11 @@ def test_rooms_stand_on_those_below_alone():
 
 
 def test_the_page_has_every_room():
-    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert rooms - {"benchmarks"} == FLOORS.keys()  # benchmarks: an old name
+    folders = {path.relative_to(ROOT).parts[0] for path in ROOT.glob("*/**/*.py")}
+    others = {"benchmarks", "docs", "examples", "tests", "runs"}  # an old name; texts
+    assert {name for name in folders - others if name[0] != "."} == FLOORS.keys()
+    for room in FLOORS:  # Without it Python finds the folder, and tests do not.
+        assert (ROOT / room / "__init__.py").exists()
 
 
 def test_no_file_imports_itself_through_others():
