@@ -22,7 +22,7 @@ test: .venv/installed-dev
 SHARD ?= 1/1
 test-slow: .venv/installed-dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m slow \
-	  --shard=$(SHARD)
+	  '--shard=$(SHARD)'
 
 # Does the work tree train as the commit BASE does? ALL=1, or METHODS=A,B.
 same-bits: .venv/installed

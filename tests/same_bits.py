@@ -59,8 +59,9 @@ class CannotCompare(Exception):
 def compare(base: Mapping, now: Mapping) -> tuple[dict[str, str], int]:
     """What differs between the variables that two runs left.
 
-    Bits that are at another place are no difference, because the numbers are the same.
-    Whether files of before can still be read is the question of other tests.
+    Bits that are at another place of the same file are no difference, because the
+    numbers are the same. Whether files of before can still be read is the question of
+    other tests.
 
     Args:
         base, now: place -> array.
@@ -89,14 +90,19 @@ def _is_at(key: str, array: np.ndarray, others: Mapping) -> bool:
 
 def _without(ours: Mapping, theirs: Mapping) -> dict:
     """Ours without those that have an equal in theirs, each of which counts once."""
-    left = collections.Counter(map(_bits, theirs.values()))
+    left = collections.Counter((_file(k), _bits(v)) for k, v in theirs.items())
     rest = {}
     for key, array in ours.items():
-        if left[_bits(array)]:
-            left[_bits(array)] -= 1
+        place = _file(key), _bits(array)
+        if left[place]:
+            left[place] -= 1
         else:
             rest[key] = array
     return rest
+
+
+def _file(key: str) -> str:
+    return key.rpartition(": ")[0]
 
 
 def _difference(base: np.ndarray, now: np.ndarray) -> str:
@@ -152,8 +158,11 @@ class State:
         """
         line = self._process.stdout.readline()
         if not line:
-            last = "".join(self._log.read_text().strip().splitlines()[-1:])
-            raise CannotCompare(f"the process of the state '{self.name}' ended: {last}")
+            lines = [line.strip() for line in self._log.read_text().splitlines()]
+            last = [*[x for x in lines if x.startswith("File ")][-1:], *lines[-1:]]
+            raise CannotCompare(
+                f"the process of the state '{self.name}' ended: {'; '.join(last)}"
+            )
         return json.loads(line)
 
     def variables(self, name: str) -> dict:
@@ -262,7 +271,7 @@ def extract(commit: str, folder: pathlib.Path) -> None:
     if found.returncode:
         raise CannotCompare(
             "there is no such commit. Expected a commit, branch or tag of this "
-            f"repository. Received: BASE={commit}"
+            f"repository, as in make same-bits BASE=HEAD~1. Received: BASE={commit!r}"
         )
     digest = found.stdout.decode().strip()
     files = subprocess.run([*git, "archive", digest], capture_output=True, check=True)

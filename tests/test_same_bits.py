@@ -57,6 +57,13 @@ def test_the_same_bits_at_another_place_are_counted():
     assert num_moved == 1
 
 
+def test_the_same_bits_in_another_file_are_a_difference():
+    last, best = np.float32([1.0]), np.float32([2.0])
+    base = {"run/student: kernel": last, "run/best_student: kernel": best}
+    now = {"run/student: kernel": best, "run/best_student: kernel": last}
+    assert same_bits.compare(base, now)[0].keys() == base.keys()
+
+
 @pytest.fixture
 def repository(tmp_path):
     """A copy of this one's Python files, committed."""
@@ -83,7 +90,7 @@ def test_an_unknown_commit_is_one_clear_line():
     refused = run(ROOT, "--base=nowhere")
     assert refused.returncode == same_bits.BAD_INPUT
     [line] = refused.stderr.splitlines()
-    assert line.startswith("error: ") and "BASE=nowhere" in line
+    assert line.startswith("error: ") and "BASE='nowhere'" in line
 
 
 def chosen(methods, base, now, all=False):
