@@ -11,7 +11,7 @@ from common.errors import wrong
 from options import conditions
 from options.conditions import Known
 from options.option import check_value
-from options.table import Table
+from options.table import OptionTable
 
 FRESH = ("", "none")  # of *_weights: there are none
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")  # nets/brought/model_files.py reads them
@@ -21,7 +21,7 @@ TEACHER_MODEL = tuple(f"teacher_{name}" for name in _OF_MODEL)
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(Table):
+class Options(OptionTable):
     """All settings of a run; each row of the table is a flag of train_w_distill.py.
 
     Raises:
@@ -293,7 +293,7 @@ def used_only_if(condition: str) -> tuple[str, ...]:
 
 
 _LEFT_OUT = {
-    field.name: field.metadata["unused"] for field in dataclasses.fields(Table)
+    field.name: field.metadata["unused"] for field in dataclasses.fields(OptionTable)
 }
 # What `Options.without_unused` may leave out, once the data are known.
 MAY_BE_UNUSED = frozenset(

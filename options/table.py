@@ -23,7 +23,7 @@ SCALINGS = ("", "pixels", "unit", "normalised", "tf", "torch", "caffe")
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class OptionTable:
     """All settings of a run; what they decide is told by `options.settings.Options`."""
 
     # Whether and how the teacher's outputs are kept for other epochs and other runs.
