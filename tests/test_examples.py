@@ -42,7 +42,7 @@ def test_own_keras_teacher():
     found = example("own_keras_teacher").main(epochs=5)
     assert found["teacher"] > 0.3 and found.keys() == {"teacher", "alone", "taught"}
     test = dataloader.load("digits").test
-    student = keras.saving.load_model("student.keras")
+    student = keras.saving.load_model("runs/own_keras_teacher.keras")
     right = student.predict(test.images, verbose=0).argmax(axis=1) == test.labels
     assert np.mean(right) == pytest.approx(found["taught"])
 
