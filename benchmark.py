@@ -33,7 +33,7 @@ from options import command_line
 from options import flags as option_flags
 from teacher_cache import plan as cache_plan
 from train_w_distill import build_net, build_pair, canonical
-from training.evaluation import Evaluator
+from training.evaluation import evaluator_of
 from training.recipe import recipe_of
 
 grid_flags.define()
@@ -119,7 +119,6 @@ def measure(settings) -> estimate.Measured | None:
         if settings.uses_teacher:
             teacher = build_net(settings.net("teacher"), settings, data, 0)
         student, teacher, method = build_pair(settings, data, teacher)
-        scale = student.mean, student.std
         building = time.perf_counter() - began
         found = forecast.measure(
             student=student,
@@ -127,7 +126,7 @@ def measure(settings) -> estimate.Measured | None:
             method=method,
             recipe=recipe_of(settings, data, student, method.phases()),
             data=data,
-            evaluator=Evaluator(data.splits, dataloader.eval_batches, *scale),
+            evaluator=evaluator_of(student, data, dataloader.eval_batches),
             checkpoints=None,
             plan=cache_plan.plan(settings, data, method, student, teacher),
             settings=settings,
