@@ -252,15 +252,16 @@ class _Loader(importlib.abc.InspectLoader):
         module.__spec__, module.__loader__ = self._own
 
     def get_source(self, fullname):
-        spec = importlib.util.find_spec(self._name)
-        return spec.loader.get_source(self._name)
+        return self._loader().get_source(self._name)
 
     def get_code(self, fullname):
         # runpy asks for it, that is `python -m`: as the command's own, it is shown.
         text = _text(fullname, self._name)
         warnings.warn_explicit(text, DeprecationWarning, fullname, 1, "__main__")
-        spec = importlib.util.find_spec(self._name)
-        return spec.loader.get_code(self._name)
+        return self._loader().get_code(self._name)
+
+    def _loader(self):
+        return importlib.util.find_spec(self._name).loader
 
 
 def _warn(old: str, new: str) -> None:

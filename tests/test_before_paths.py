@@ -51,11 +51,6 @@ def forgotten(module: str):
             setattr(parent, name, attribute)
 
 
-def attributes(module: str) -> set[str]:
-    """The public names that a module of before had at its top."""
-    return set(NAMES.get(module, ()))
-
-
 def user_imports(statement: str) -> tuple[dict, list[str]]:
     """What a user's statement defines, and what it is warned of in the user's file."""
     names, code = {}, compile(statement, "users_file.py", "exec")
@@ -155,7 +150,7 @@ def test_an_old_path_has_the_names_of_before():
     for old, new in moved.MOVED.items():
         if old not in RUN_AS_MODULES:
             here = vars(importlib.import_module(new))
-            if gone := attributes(old) - here.keys():
+            if gone := set(NAMES.get(old, ())) - here.keys():
                 missing[old] = gone
     assert missing == GONE
 
